@@ -1,0 +1,86 @@
+"""Pydantic's findings as sentences for the person who wrote the file."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from rfm_spark.config.settings import RfmSettings
+from rfm_spark.config.yaml_file import Node
+
+
+def explain(error: ValidationError, values: Any, root: Node, path: Path) -> str:
+    """All problems of a configuration, one line each, with the line in the file.
+
+    An unknown key is answered with the nearest known one. Where a value fits none of several
+    allowed forms, the forms stand together in one line.
+    """
+    problems: dict[str, list[str]] = {}
+    for detail in error.errors():
+        keys = _keys(detail, values)
+        name = ".".join(str(key) for key in keys) or "configuration"
+        line = root.line_of(keys)
+        where = f"line {line}: {name}" if line else name
+        problems.setdefault(where, []).append(_sentence(detail, keys))
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    listed = "\n".join(f"  {where}: {'; or '.join(found)}" for where, found in problems.items())
+    return f"{path} is refused, {count}:\n{listed}"
+
+
+def _sentence(detail: ErrorDetails, keys: Sequence[str | int]) -> str:
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        return _unknown_key(keys)
+    if kind == "missing":
+        return "is required and not given"
+    message = detail["msg"].removeprefix("Value error, ")
+    if kind == "value_error":
+        return message
+    return f"{message[:1].lower()}{message[1:]}, got {detail['input']!r}"
+
+
+def _unknown_key(keys: Sequence[str | int]) -> str:
+    known = sorted(_known_keys(keys[:-1]))
+    near = difflib.get_close_matches(str(keys[-1]), known, n=1)
+    if near:
+        return f"is not a setting; did you mean {near[0]}?"
+    return f"is not a setting; known here: {', '.join(known)}"
+
+
+def _known_keys(keys: Sequence[str | int]) -> set[str]:
+    models: list[type[BaseModel]] = [RfmSettings]
+    for key in keys:
+        models = [
+            inner
+            for model in models
+            if (field := model.model_fields.get(str(key))) is not None
+            for inner in _models_in(field.annotation)
+        ]
+    return {name for model in models for name in model.model_fields}
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
+
+
+def _keys(detail: ErrorDetails, values: Any) -> list[int | str]:
+    """Where the problem is, in keys of the file; pydantic also names the form of a union."""
+    keys: list[int | str] = []
+    for i, part in enumerate(detail["loc"]):
+        inside = (isinstance(values, dict) and part in values) or (
+            isinstance(values, list) and isinstance(part, int) and part < len(values)
+        )
+        if inside:
+            keys.append(part)
+            values = values[part]
+        elif detail["type"] == "missing" and i == len(detail["loc"]) - 1:
+            keys.append(part)
+    return keys

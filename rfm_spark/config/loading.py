@@ -1,0 +1,129 @@
+"""From a YAML file to checked settings, with every problem in one message."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from rfm_spark.config.explaining import explain
+from rfm_spark.config.rule_maps import load_rule_map
+from rfm_spark.config.settings import RfmSettings, digest
+from rfm_spark.config.yaml_file import Node, parse_yaml
+from rfm_spark.errors import ConfigurationError
+from rfm_spark.rules import RuleMap
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Checked settings and the rule map they name."""
+
+    settings: RfmSettings
+    rule_map: RuleMap
+
+    @property
+    def config_hash(self) -> str:
+        """Eight hex digits that change with any setting and with the rule map."""
+        return digest([self.settings.model_dump(mode="json"), self.rule_map.digest])
+
+
+def load_configuration(
+    file: str | Path,
+    overrides: Iterable[str] = (),
+    environment: Mapping[str, str] = os.environ,
+) -> Configuration:
+    """Read, expand, override and check a configuration file.
+
+    Args:
+        file: The YAML file. Relative paths inside it start at its folder.
+        overrides: ``section.key=value`` texts; the value is YAML.
+        environment: Where ``${NAME}`` and ``${NAME:-default}`` look.
+
+    Raises:
+        ConfigurationError: The file cannot be read, or is refused; all problems at once.
+    """
+    path = Path(file)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"the configuration file {path} cannot be read: {error}; give one with --config"
+        ) from None
+    root = parse_yaml(text, str(path))
+    values = root.value
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path} must hold `key: value` lines, and starts with `store:`")
+    values = _expand(values, environment, path)
+    for override in overrides:
+        _override(values, override)
+    settings = _check(values, root, path)
+    return Configuration(settings, _rule_map(settings, path.parent))
+
+
+def _check(values: dict[str, Any], root: Node, path: Path) -> RfmSettings:
+    try:
+        return RfmSettings.model_validate(values, context={"folder": path.parent})
+    except ValidationError as error:
+        raise ConfigurationError(explain(error, values, root, path)) from None
+
+
+def _rule_map(settings: RfmSettings, folder: Path) -> RuleMap:
+    rule_map = load_rule_map(settings.scoring.rules, folder)
+    bins = settings.scoring.bins_by_role
+    wanted = (bins["recency"], bins["frequency"], bins["monetary"])
+    if rule_map.bins != wanted:
+        raise ConfigurationError(
+            f"the rule map {rule_map.name} is made for {rule_map.bins} bins of recency, frequency "
+            f"and monetary, and scoring.bins says {wanted}; change one of the two"
+        )
+    return rule_map
+
+
+def _expand(value: Any, environment: Mapping[str, str], path: Path) -> Any:
+    missing: set[str] = set()
+
+    def replaced(match: re.Match[str]) -> str:
+        name, default = match.groups()
+        found = environment.get(name)
+        if found or (found is not None and default is None):
+            return found
+        if default is None:
+            missing.add(name)
+            return ""
+        return str(default)
+
+    def walk(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: walk(item) for key, item in node.items()}
+        if isinstance(node, list):
+            return [walk(item) for item in node]
+        return _VARIABLE.sub(replaced, node) if isinstance(node, str) else node
+
+    expanded = walk(value)
+    if missing:
+        raise ConfigurationError(
+            f"{path} uses the environment variables {', '.join(sorted(missing))}, which are not "
+            "set; export them, or give a default as ${NAME:-default}"
+        )
+    return expanded
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    keys = name.strip().split(".")
+    if not equals or not all(keys):
+        raise ConfigurationError(f"--set takes section.key=value, and got {override!r}")
+    section = values
+    for key in keys[:-1]:
+        inner = section.get(key)
+        if inner is not None and not isinstance(inner, dict):
+            raise ConfigurationError(f"--set {override}: {key} is a value, not a section")
+        section[key] = section = dict(inner or {})
+    section[keys[-1]] = parse_yaml(text, f"--set {name}").value
