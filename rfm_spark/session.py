@@ -1,0 +1,215 @@
+"""The only place that builds a SparkSession, and the settings a command runs under.
+
+Spark's settings are the caller's: ``spark-submit``, ``SPARK_CONF_DIR``, ``PYSPARK_SUBMIT_ARGS``,
+the Databricks cluster. Only what Delta Lake needs is added, and only where it is missing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+
+from pyspark.errors import AnalysisException, PySparkException
+from pyspark.sql import SparkSession
+
+from rfm_spark.caller_settings import caller_settings
+from rfm_spark.errors import PlatformError
+
+EXTENSIONS = "spark.sql.extensions"
+CATALOG = "spark.sql.catalog.spark_catalog"
+PACKAGES = "spark.jars.packages"
+DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
+DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
+
+JAVA_HELP = (
+    "Spark needs Java 17 or 21 and found none: install it (Debian and Ubuntu: apt-get install "
+    "openjdk-17-jre-headless; macOS: brew install openjdk@17) or point JAVA_HOME at it"
+)
+
+
+@contextmanager
+def spark_session(app_name: str, *, verbose: bool = False) -> Iterator[SparkSession]:
+    """A session with Delta Lake: the running one if there is one, else a new one.
+
+    A session that was started here is stopped at the end; one that was found is left alone.
+
+    Args:
+        app_name: Shown in the Spark UI.
+        verbose: Let the JVM of a local start write to the terminal; else its log is kept aside
+            and shown only if the start fails.
+
+    Raises:
+        PlatformError: No Java, no Delta Lake, or versions that do not fit together.
+    """
+    if (found := SparkSession.getActiveSession()) is not None:
+        yield found
+        return
+    spark = _start(app_name, verbose=verbose)
+    try:
+        yield spark
+    finally:
+        if not _is_managed():
+            spark.stop()
+
+
+@contextmanager
+def run_settings(spark: SparkSession, timezone: str) -> Iterator[None]:
+    """ANSI arithmetic and the business time zone while a command runs; restored afterwards.
+
+    The tables here have few files each, so two tasks rebuild the state of a Delta table faster
+    than Delta's default of fifty; a number that the caller has set stays.
+    """
+    wanted = {"spark.sql.ansi.enabled": "true", "spark.sql.session.timeZone": timezone}
+    partitions = "spark.databricks.delta.snapshotPartitions"
+    if spark.conf.get(partitions, None) is None:
+        wanted[partitions] = "2"
+    before = {key: spark.conf.get(key, None) for key in wanted}
+    try:
+        for key, value in wanted.items():
+            spark.conf.set(key, value)
+        yield
+    finally:
+        for key, old in before.items():
+            if old is None:
+                spark.conf.unset(key)
+            else:
+                spark.conf.set(key, old)
+
+
+def delta_coordinate() -> str:
+    """Maven coordinate of the Delta Lake JAR for the installed pyspark and delta-spark.
+
+    Since Delta 4.1 the artifact name carries the Spark version (docs.delta.io, "Set up Apache
+    Spark with Delta Lake").
+
+    Raises:
+        PlatformError: delta-spark is not installed for this Python.
+    """
+    try:
+        delta = metadata.version("delta-spark")
+    except metadata.PackageNotFoundError:
+        raise PlatformError(
+            "Delta Lake is not on Spark's class path: start with `spark-submit --packages "
+            "io.delta:delta-spark_<Spark version>_2.13:<Delta version>`, or install delta-spark "
+            "for this Python, so that its JAR can be looked up"
+        ) from None
+    spark = ".".join(metadata.version("pyspark").split(".")[:2])
+    suffix = f"_{spark}" if tuple(map(int, delta.split(".")[:2])) >= (4, 1) else ""
+    return f"io.delta:delta-spark{suffix}_2.13:{delta}"
+
+
+def _is_managed() -> bool:
+    """Databricks and Spark Connect: the session belongs to somebody else."""
+    return "DATABRICKS_RUNTIME_VERSION" in os.environ or bool(os.environ.get("SPARK_REMOTE"))
+
+
+def _start(app_name: str, *, verbose: bool) -> SparkSession:
+    builder = SparkSession.builder.appName(app_name)
+    if _is_managed():
+        return builder.getOrCreate()
+    if "PYSPARK_GATEWAY_PORT" in os.environ:  # spark-submit has started the JVM already
+        return _with_delta(builder.getOrCreate(), app_name)
+    if not _java_is_here():
+        raise PlatformError(JAVA_HELP)
+    given = caller_settings(os.environ)
+    extensions = [given[EXTENSIONS]] if EXTENSIONS in given else []
+    if DELTA_EXTENSION not in ",".join(extensions):
+        builder = builder.config(EXTENSIONS, ",".join([*extensions, DELTA_EXTENSION]))
+    builder = builder.config(CATALOG, given.get(CATALOG, DELTA_CATALOG))
+    brings_delta = "delta" in given.get(PACKAGES, "") + given.get("spark.jars", "")
+    if not brings_delta:
+        packages = [given[PACKAGES]] if PACKAGES in given else []
+        builder = builder.config(PACKAGES, ",".join([*packages, delta_coordinate()]))
+    if "spark.ui.showConsoleProgress" not in given:
+        builder = builder.config("spark.ui.showConsoleProgress", "false")
+    with _quiet(verbose=verbose) as log:
+        try:
+            spark = builder.getOrCreate()
+        except Exception as error:
+            raise PlatformError(_why_no_start(error, log)) from error
+    # `--packages` on the caller's side wins over ours, so Delta may still be missing.
+    return _with_delta(spark, app_name) if PACKAGES in given else spark
+
+
+def _java_is_here() -> bool:
+    home = os.environ.get("JAVA_HOME")
+    return shutil.which("java", path=str(Path(home) / "bin") if home else None) is not None
+
+
+def _with_delta(spark: SparkSession, app_name: str) -> SparkSession:
+    """The same session if it knows Delta, else a new one in the same JVM that does.
+
+    Under a bare ``spark-submit`` the class path is fixed before Python starts. ``ADD JAR ivy://``
+    resolves Delta all the same; the session's extensions are read at its start, hence a second
+    start. ``--packages`` on the submit line saves it.
+    """
+    extensions = spark.conf.get(EXTENSIONS, None) or ""
+    configured = DELTA_EXTENSION in extensions and spark.conf.get(CATALOG, None)
+    present = _knows_delta(spark)
+    if configured and present:
+        return spark
+    coordinate = None if present else delta_coordinate()
+    if coordinate:
+        _add_jar(spark, coordinate)
+    spark.stop()
+    wanted = [part for part in (extensions, DELTA_EXTENSION) if part]
+    builder = SparkSession.builder.appName(app_name)
+    builder = builder.config(EXTENSIONS, ",".join(dict.fromkeys(wanted)))
+    spark = builder.config(CATALOG, DELTA_CATALOG).getOrCreate()
+    if coordinate:
+        _add_jar(spark, coordinate)
+    return spark
+
+
+def _add_jar(spark: SparkSession, coordinate: str) -> None:
+    try:
+        spark.sql(f"ADD JAR ivy://{coordinate}")
+    except PySparkException as error:
+        raise PlatformError(
+            f"Delta Lake is not on Spark's class path, and {coordinate} could not be resolved "
+            "from Maven Central; give it with `spark-submit --packages` or `--jars`"
+        ) from error
+
+
+def _knows_delta(spark: SparkSession) -> bool:
+    try:
+        spark.read.format("delta").load("/rfm_spark/probe/of/the/class/path")
+    except AnalysisException as error:
+        return error.getCondition() != "DATA_SOURCE_NOT_FOUND"
+    except PySparkException as error:
+        return "DATA_SOURCE_NOT_FOUND" not in str(error)
+    return True
+
+
+@contextmanager
+def _quiet(*, verbose: bool) -> Iterator[Path | None]:
+    """Send what the JVM and Ivy print to a file: the JVM keeps the stderr it is born with."""
+    if verbose:
+        yield None
+        return
+    with tempfile.NamedTemporaryFile(prefix="rfm-spark-", suffix=".log") as file:
+        terminal = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield Path(file.name)
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+
+
+def _why_no_start(error: Exception, log: Path | None) -> str:
+    text = log.read_text(errors="replace") if log else ""
+    if "unresolved dependency" in text or "download failed" in text:
+        return (
+            f"the JAR {delta_coordinate()} could not be resolved from Maven Central; check the "
+            "network, or set spark.jars to a copy of the Delta JARs in spark-defaults.conf"
+        )
+    if "UnsupportedClassVersionError" in text:
+        return "Spark needs Java 17 or 21, and the Java here is older; " + JAVA_HELP.split(": ")[1]
+    last = next((line for line in reversed(text.splitlines()) if line.strip()), str(error))
+    return f"Spark did not start: {last.strip()}; -v shows its whole log"

@@ -1,0 +1,206 @@
+"""The Delta store: the only room that knows Delta Lake.
+
+A store is a folder of path tables or a catalog schema. Tables are created from ``schemas`` and
+written by predicate, so that writing a date again leaves one copy of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.errors import AnalysisException, PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from rfm_spark.errors import ConflictError, DataError
+from rfm_spark.schemas import Table
+
+_MISSING = {
+    "TABLE_OR_VIEW_NOT_FOUND",
+    "DELTA_TABLE_NOT_FOUND",
+    "DELTA_MISSING_DELTA_TABLE",
+    "DELTA_TABLE_ONLY_OPERATION",
+    "DELTA_PATH_DOES_NOT_EXIST",
+    "PATH_NOT_FOUND",
+}
+# Readers without deletion vectors or column mapping can open every table.
+_PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
+
+
+@dataclass(frozen=True)
+class Written:
+    """A commit: the table's version after it, and the rows that it wrote."""
+
+    version: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Store:
+    """Delta tables by name.
+
+    Args:
+        spark: A session with Delta Lake.
+        location: Folder or URI of path tables, or ``catalog.schema``.
+        is_path: Which of the two the location is.
+    """
+
+    spark: SparkSession
+    location: str
+    is_path: bool
+
+    def address(self, table: str) -> str:
+        """Where a table is, for people: its folder or its catalog name."""
+        separator = "/" if self.is_path else "."
+        return f"{self.location.rstrip('/')}{separator}{table}"
+
+    def identifier(self, table: str) -> str:
+        """A table's quoted SQL name."""
+        if self.is_path:
+            return f"delta.{_quoted(self.address(table))}"
+        return ".".join(_quoted(part) for part in self.address(table).split("."))
+
+    def exists(self, table: str) -> bool:
+        """Whether the table has been created."""
+        return self.version(table) is not None
+
+    def version(self, table: str) -> int | None:
+        """The table's newest version, None where there is no such table."""
+        try:
+            history = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(table)} LIMIT 1")
+            return int(history.select("version").collect()[0][0])
+        except AnalysisException as error:
+            if error.getCondition() in _MISSING:
+                return None
+            raise
+
+    def read(self, table: str) -> DataFrame:
+        """The table as it is now.
+
+        Raises:
+            DataError: There is no such table yet.
+        """
+        if not self.exists(table):
+            raise DataError(
+                f"the table {self.address(table)} does not exist yet; the command that writes it "
+                "has to run first (`rfm-spark run` does all of them)"
+            )
+        return self.spark.table(self.identifier(table))
+
+    def read_or_none(self, table: str) -> DataFrame | None:
+        """The table as it is now, or None where there is none."""
+        return self.spark.table(self.identifier(table)) if self.exists(table) else None
+
+    def ensure(self, table: Table) -> None:
+        """Create a table, or add nullable columns that an existing one lacks.
+
+        Raises:
+            DataError: The existing table has a column of another type, or the place is taken.
+        """
+        columns = ", ".join(
+            f"{_quoted(field.name)} {field.type}{'' if field.nullable else ' NOT NULL'}"
+            + (f" COMMENT {_text(field.comment)}" if field.comment else "")
+            for field in table.fields
+        )
+        partition = ", ".join(_quoted(name) for name in table.partition_by)
+        properties = ", ".join(f"'{key}'='{value}'" for key, value in _PROPERTIES.items())
+        try:
+            self.spark.sql(
+                f"CREATE TABLE IF NOT EXISTS {self.identifier(table.name)} ({columns}) USING delta "
+                + (f"PARTITIONED BY ({partition}) " if partition else "")
+                + f"COMMENT {_text(table.grain)} TBLPROPERTIES ({properties})"
+            )
+        except PySparkException as error:
+            if "NON_EMPTY_LOCATION" in (error.getCondition() or ""):
+                raise DataError(
+                    f"{self.address(table.name)} holds files that are no Delta table; move them, "
+                    "or point `store` elsewhere"
+                ) from None
+            raise
+        self._match(table)
+
+    def replace(self, table: Table, frame: DataFrame, where: str, run_id: str) -> Written:
+        """Replace the rows that a predicate selects, in one commit.
+
+        Args:
+            table: The table; it is created if it does not exist.
+            frame: Exactly the table's columns, in any order.
+            where: SQL predicate; every row of ``frame`` must satisfy it.
+            run_id: Kept in the commit.
+        """
+        self.ensure(table)
+        writer = self._ordered(table, frame).writeTo(self.identifier(table.name))
+        self._commit(lambda: writer.option("userMetadata", run_id).overwrite(F.expr(where)))
+        return self._written(table.name, run_id)
+
+    def append(self, table: Table, frame: DataFrame, run_id: str) -> Written:
+        """Add rows, in one commit."""
+        self.ensure(table)
+        writer = self._ordered(table, frame).writeTo(self.identifier(table.name))
+        self._commit(lambda: writer.option("userMetadata", run_id).append())
+        return self._written(table.name, run_id)
+
+    def _ordered(self, table: Table, frame: DataFrame) -> DataFrame:
+        missing = sorted(set(table.columns) ^ set(frame.columns))
+        if missing:
+            raise ValueError(f"{table.name}: the frame and the schema differ in {missing}")
+        known = self.spark.table(self.identifier(table.name)).columns
+        types = {field.name: field.type for field in table.fields}
+        return frame.select(
+            *(
+                F.col(name).cast(types[name]).alias(name)
+                if name in types
+                else F.lit(None).alias(name)
+                for name in known
+            )
+        )
+
+    def _match(self, table: Table) -> None:
+        existing = self.spark.table(self.identifier(table.name)).schema
+        types = {field.name: field.dataType.simpleString() for field in existing}
+        other = [
+            f"{field.name} is {types[field.name]} there and would be {field.type}"
+            for field in table.fields
+            if field.name in types and types[field.name] != field.type
+        ]
+        if other:
+            raise DataError(
+                f"the table {self.address(table.name)} has another schema: {'; '.join(other)}; "
+                "undo the change of sources or amount_scale, or start a new `store`"
+            )
+        new = [field for field in table.fields if field.name not in types]
+        if new:
+            columns = ", ".join(
+                f"{_quoted(field.name)} {field.type} COMMENT {_text(field.comment)}"
+                for field in new
+            )
+            name = self.identifier(table.name)
+            self.spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({columns})")
+
+    def _commit(self, write: object) -> None:
+        try:
+            write()  # type: ignore[operator]
+        except PySparkException as error:
+            if "Concurrent" in str(error)[:400] or "CONCURRENT" in (error.getCondition() or ""):
+                raise ConflictError(
+                    "another run changed the same rows at the same time and won; nothing of this "
+                    "write was published, run the command again"
+                ) from error
+            raise
+
+    def _written(self, table: str, run_id: str) -> Written:
+        history = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(table)} LIMIT 20")
+        own = history.where(F.col("userMetadata") == run_id).orderBy(F.desc("version"))
+        row = own.select("version", "operationMetrics").first()
+        if row is None:
+            raise ValueError(f"{table}: no commit of run {run_id} among the last 20")
+        return Written(row["version"], int(row["operationMetrics"].get("numOutputRows", 0)))
+
+
+def _quoted(name: str) -> str:
+    return f"`{name.replace('`', '``')}`"
+
+
+def _text(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
