@@ -1,0 +1,174 @@
+"""Source rows as typed rows, each with the first rule it breaks, if any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark.errors import ConfigurationError
+from rfm_spark.ingest import values
+from rfm_spark.ingest.reading import expression_types, referenced_columns
+from rfm_spark.schemas import CUSTOMER_ID_TYPES, MONEY_DIGITS, RAW_COLUMNS
+
+REFUND_DROPPED = "refund_dropped"
+
+
+@dataclass(frozen=True)
+class LogMapping:
+    """How a log's columns are read: expressions, their types, and what they stand for.
+
+    ``instant`` and ``amount`` name the mapped columns that hold the time and the money.
+    """
+
+    expressions: Mapping[str, str]
+    types: Mapping[str, str]
+    instant: str
+    amount: str
+    id_type: str
+
+
+def map_columns(
+    source: DataFrame, name: str, expressions: Mapping[str, str], *, instant: str, amount: str
+) -> LogMapping:
+    """Check that the mapped expressions fit the source and have usable types.
+
+    Raises:
+        ConfigurationError: An expression or its type does not fit; all of them in one message.
+    """
+    types = expression_types(source, name, expressions)
+    refused = []
+    if types[instant] not in values.INSTANT_TYPES:
+        refused.append(
+            f"{instant} is {types[instant]} and must be timestamp, timestamp_ntz, date or text "
+            f"(epoch seconds: timestamp_seconds({expressions[instant]}))"
+        )
+    if not values.is_amount_type(types[amount]):
+        refused.append(f"{amount} is {types[amount]} and must be a number or text")
+    id_type = customer_id_type(types["customer_id"])
+    if id_type is None:
+        refused.append(
+            f"customer_id is {types['customer_id']} and must be bigint or string "
+            f"(write: cast({expressions['customer_id']} as bigint))"
+        )
+    if refused or id_type is None:
+        raise ConfigurationError(f"sources.{name}.columns: {'; '.join(refused)}")
+    return LogMapping(expressions, types, instant, amount, id_type)
+
+
+def customer_id_type(type_: str) -> str | None:
+    """The stored type of a customer id, None for a type that is no id."""
+    if type_ in values.INTEGERS:
+        return "bigint"
+    return type_ if type_ in CUSTOMER_ID_TYPES else None
+
+
+def clean(
+    source: DataFrame,
+    mapping: LogMapping,
+    *,
+    timestamp_format: str | None,
+    amount_scale: int,
+    drop_refunds: bool,
+    log_date: str | None,
+    whole_row_identity: bool = False,
+) -> DataFrame:
+    """One row per source row, typed, with the reason it is rejected for.
+
+    Columns: customer_id, instant, activity_date, amount, rounding, order_id, transaction_id,
+    account_id, log_date, reason (null: accepted), identity (what makes two rows the same; null:
+    nothing does), and each mapped column as text under ``raw_<name>``.
+
+    Args:
+        source: The source's own columns.
+        mapping: From :func:`map_columns`.
+        timestamp_format: Spark pattern for text timestamps.
+        amount_scale: Decimals of money.
+        drop_refunds: Reject amounts below 0 with the reason ``refund_dropped``.
+        log_date: SQL expression of the log's partition day.
+        whole_row_identity: Rows equal in every source column are the same row; else rows with
+            the same transaction_id are.
+    """
+    typed = {
+        "customer_id": F.expr(mapping.expressions["customer_id"]).cast(mapping.id_type),
+        "instant": _instant(mapping, timestamp_format),
+        "activity_date": _day(mapping, timestamp_format),
+        "amount": _amount(mapping, amount_scale),
+        "rounding": values.rounding(*_column(mapping, mapping.amount), MONEY_DIGITS, amount_scale),
+    }
+    for name in ("order_id", "transaction_id", "account_id"):
+        typed[name] = _text_id(mapping, name)
+    typed["log_date"] = F.expr(log_date).cast("date") if log_date else F.lit(None).cast("date")
+    typed["identity"] = F.struct("*") if whole_row_identity else typed["transaction_id"]
+    reason = _reason(mapping, typed, source.columns, drop_refunds=drop_refunds)
+    raw = {f"raw_{name}": _raw_text(mapping, name, source.columns) for name in RAW_COLUMNS}
+    columns = typed | {"reason": reason} | raw
+    return source.select(*(column.alias(name) for name, column in columns.items()))
+
+
+def _column(mapping: LogMapping, name: str) -> tuple[Column, str]:
+    return F.expr(mapping.expressions[name]), mapping.types[name]
+
+
+def _instant(mapping: LogMapping, pattern: str | None) -> Column:
+    return values.as_instant(*_column(mapping, mapping.instant), pattern)
+
+
+def _day(mapping: LogMapping, pattern: str | None) -> Column:
+    return values.as_day(*_column(mapping, mapping.instant), pattern)
+
+
+def _amount(mapping: LogMapping, scale: int) -> Column:
+    return values.as_money(*_column(mapping, mapping.amount), MONEY_DIGITS, scale)
+
+
+def _text_id(mapping: LogMapping, name: str) -> Column:
+    if name not in mapping.expressions:
+        return F.lit(None).cast("string")
+    column, type_ = _column(mapping, name)
+    return F.when(~values.is_blank(column, type_), column.cast("string"))
+
+
+def _reason(
+    mapping: LogMapping, typed: Mapping[str, Column], columns: list[str], *, drop_refunds: bool
+) -> Column:
+    instant, amount = mapping.instant, mapping.amount
+    rules = [
+        ("missing_customer_id", values.is_blank(*_column(mapping, "customer_id"))),
+        ("missing_timestamp", _is_missing(mapping, instant, columns)),
+        ("bad_timestamp", typed["activity_date"].isNull()),
+        ("missing_amount", _is_missing(mapping, amount, columns)),
+        ("bad_amount", typed["amount"].isNull()),
+    ]
+    if drop_refunds:
+        rules.append((REFUND_DROPPED, typed["amount"] < 0))
+    reason = F.lit(None).cast("string")
+    for name, broken in reversed(rules):
+        reason = F.when(broken, F.lit(name)).otherwise(reason)
+    return reason
+
+
+def _is_missing(mapping: LogMapping, name: str, columns: list[str]) -> Column:
+    """Null or blank, and not because an expression lost a value that the source has."""
+    blank = values.is_blank(*_column(mapping, name))
+    expression = mapping.expressions[name]
+    named = referenced_columns(expression, columns)
+    if not named or expression.strip("`") in columns:
+        return blank
+    has_values = [F.coalesce(F.trim(_source_text(column)) != "", F.lit(False)) for column in named]
+    return blank & ~F.least(*has_values) if len(has_values) > 1 else blank & ~has_values[0]
+
+
+def _raw_text(mapping: LogMapping, name: str, columns: list[str]) -> Column:
+    if name not in mapping.expressions:
+        return F.lit(None).cast("string")
+    expression = mapping.expressions[name]
+    text = F.expr(expression).cast("string")
+    named = [_source_text(column) for column in referenced_columns(expression, columns)]
+    return F.coalesce(text, F.concat_ws(" | ", *named)) if named else text
+
+
+def _source_text(column: str) -> Column:
+    return F.col(f"`{column.replace('`', '``')}`").cast("string")

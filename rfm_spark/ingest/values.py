@@ -1,0 +1,76 @@
+"""Text and numbers as instants, days and money: small rules from Column to Column.
+
+A rule returns null for what it cannot read; whoever calls it tells a missing value from an
+unreadable one. Nothing is guessed: text dates start yyyy-MM-dd or follow the given pattern.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+INTEGERS = {"tinyint", "smallint", "int", "bigint"}
+INSTANT_TYPES = {"timestamp", "timestamp_ntz", "date", "string"}
+_ISO_DATE = r"^\d{4}-\d{2}-\d{2}"
+
+
+def is_blank(column: Column, type_: str) -> Column:
+    """Null, or text of nothing but white space."""
+    blank = column.isNull()
+    return blank | (F.trim(column) == "") if type_ == "string" else blank
+
+
+def is_amount_type(type_: str) -> bool:
+    """Whether an amount can be read from a column of that type."""
+    return type_ in {*INTEGERS, "float", "double", "string"} or type_.startswith("decimal")
+
+
+def as_instant(column: Column, type_: str, pattern: str | None) -> Column:
+    """A timestamp; a date, a timestamp_ntz or text without offset is wall clock in the session.
+
+    Args:
+        column: A value of type timestamp, timestamp_ntz, date or string.
+        type_: Its SQL type.
+        pattern: Spark datetime pattern for text; without one, text must start yyyy-MM-dd.
+    """
+    if type_ != "string":
+        return column.cast("timestamp")
+    text = F.trim(column)
+    if pattern is not None:
+        return F.try_to_timestamp(text, F.lit(pattern))
+    return F.when(text.rlike(_ISO_DATE), text.try_cast("timestamp"))
+
+
+def as_day(column: Column, type_: str, pattern: str | None) -> Column:
+    """The calendar day of a value in the session's time zone."""
+    if type_ in {"date", "timestamp_ntz"}:
+        return column.cast("date")
+    return as_instant(column, type_, pattern).cast("date")
+
+
+def as_money(column: Column, type_: str, digits: int, scale: int) -> Column:
+    """A decimal, rounded half up (away from zero); null where that is no finite number.
+
+    Binary floats are read by their shortest decimal form, so 1.005 gives 1.01.
+    """
+    return _as_decimal(column, type_, f"decimal({digits},{scale})")
+
+
+def rounding(column: Column, type_: str, digits: int, scale: int) -> Column:
+    """Rounded minus given amount, to eight further decimals; 0 where nothing was rounded."""
+    match = re.fullmatch(r"decimal\(\d+,(\d+)\)", type_)
+    if type_ in INTEGERS or (match and int(match[1]) <= scale):
+        return F.lit(0).cast(f"decimal(38,{scale + 8})")
+    exact = _as_decimal(column, type_, f"decimal({digits + 8},{scale + 8})")
+    difference = as_money(column, type_, digits, scale) - exact
+    return F.coalesce(difference, F.lit(0)).cast(f"decimal(38,{scale + 8})")
+
+
+def _as_decimal(column: Column, type_: str, target: str) -> Column:
+    if type_ == "string":
+        return F.trim(column).try_cast(target)
+    if type_ == "float":
+        return column.cast("string").try_cast(target)
+    return column.try_cast(target)
