@@ -1,0 +1,1 @@
+"""Features: RFM and AUM of every customer as of a snapshot date."""
