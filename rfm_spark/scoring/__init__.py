@@ -1,0 +1,1 @@
+"""Scoring: exact quantile edges, scores, and segments by rule."""
