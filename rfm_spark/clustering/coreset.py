@@ -1,0 +1,63 @@
+"""A weighted sample that stands for all customers.
+
+Lightweight coreset of Bachem, Lucic and Krause, "Scalable k-Means Clustering via Lightweight
+Coresets" (KDD 2018): a row is drawn with a probability that is half uniform, half proportional to
+its squared distance from the mean, and weighs the inverse of it. The weighted cost of any k
+centroids is then close to the cost over everybody, for a sample whose size does not depend on the
+number of customers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark.clustering.space import GRID, Space, grid_expressions
+
+WEIGHT = "weight"
+_UNIT = 2**53
+
+
+def coreset(customers: DataFrame, space: Space, *, size: int, population: int) -> DataFrame:
+    """The sample, in one partition and in an order that follows from its values.
+
+    Each row decides for itself by a hash of its customer_id, so the sample does not depend on how
+    the data is laid out. With no more customers than ``size`` it is everybody with weight 1.
+
+    Args:
+        customers: ``customer_features``, with scores where the space names them.
+        space: Features and scaling. Without scaling, the sample is drawn uniformly.
+        size: Rows wanted; the expected number, not the exact one.
+        population: Number of customers.
+
+    Returns:
+        x_0 .. x_n (transformed, not scaled) and weight.
+    """
+    scaled = space.scaled()
+    spread = sum(std > 0 for std in space.stds) or 1
+    squared = F.lit(0.0)
+    for value in scaled:
+        squared = squared + value * value
+    tail = F.lit(0.5) if not space.is_scaled() else F.lit(0.5 / spread) * squared
+    keep = F.least(F.lit(1.0), F.lit(size / population) * (F.lit(0.5) + tail))
+    if population <= size:
+        keep = F.lit(1.0)
+    draw = F.expr(f"pmod(xxhash64(customer_id, 'coreset'), {_UNIT}L) / {_UNIT}D")
+    grids = grid_expressions(space.features, space.transform, space.missing_days)
+    names = point_columns(space)
+    points = [F.expr(f"{grid} / {GRID}D").alias(n) for grid, n in zip(grids, names, strict=True)]
+    drawn = customers.withColumn("keep", keep).where(draw < F.col("keep"))
+    sample = drawn.select(*points, (F.lit(1.0) / F.col("keep")).alias(WEIGHT))
+    return in_order(sample, names)
+
+
+def in_order(sample: DataFrame, names: Sequence[str]) -> DataFrame:
+    """One partition, sorted by all values: k-means|| then always sees the same sequence."""
+    return sample.repartition(1).sortWithinPartitions(*names, WEIGHT)
+
+
+def point_columns(space: Space) -> list[str]:
+    """Names of the transformed features in a coreset."""
+    return [f"x_{i}" for i in range(len(space.features))]
