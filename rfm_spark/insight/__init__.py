@@ -1,0 +1,1 @@
+"""Insight: what the segments are like, in numbers and in words."""

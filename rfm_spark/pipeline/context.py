@@ -1,0 +1,129 @@
+"""What every stage is handed: the session, the settings, the store, the run and its display."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pyspark.sql import DataFrame, SparkSession
+
+from rfm_spark.config import Configuration, RfmSettings
+from rfm_spark.errors import DataError
+from rfm_spark.rules import RuleMap
+from rfm_spark.schemas import Table
+from rfm_spark.tables import Store
+
+
+class Display(Protocol):
+    """Where progress goes: a terminal, or a log."""
+
+    def stage(self, name: str, about: str) -> None:
+        """A stage begins."""
+
+    def working(self, what: str) -> None:
+        """Something that takes a while is under way."""
+
+    def wrote(self, table: str, rows: int, seconds: float) -> None:
+        """A table was written."""
+
+    def note(self, text: str) -> None:
+        """Something that the reader should know."""
+
+    def warn(self, text: str) -> None:
+        """Something that the reader should look at."""
+
+
+@dataclass
+class Run:
+    """One run of a command: what it read and wrote, for the ledger."""
+
+    run_id: str
+    input_versions: dict[str, int] = field(default_factory=dict)
+    output_versions: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything a stage needs, handed in."""
+
+    spark: SparkSession
+    configuration: Configuration
+    store: Store
+    display: Display
+    run: Run
+
+    @property
+    def settings(self) -> RfmSettings:
+        """The checked settings."""
+        return self.configuration.settings
+
+    @property
+    def rule_map(self) -> RuleMap:
+        """The rule map in force."""
+        return self.configuration.rule_map
+
+    def read(self, table: str) -> DataFrame:
+        """A table that must exist; its version goes into the ledger."""
+        frame = self.store.read(table)
+        self._read_version(table)
+        return frame
+
+    def read_or_none(self, table: str) -> DataFrame | None:
+        """A table that may not exist; its version goes into the ledger."""
+        frame = self.store.read_or_none(table)
+        if frame is not None:
+            self._read_version(table)
+        return frame
+
+    def write(self, table: Table, frame: DataFrame, where: str) -> int:
+        """Replace the rows of a table that a predicate selects.
+
+        Returns:
+            The number of rows written.
+        """
+        with self.timed(f"writing {table.name}") as clock:
+            written = self.store.replace(table, frame, where, self.run.run_id)
+        self.run.output_versions[table.name] = written.version
+        self.run.rows[table.name] = self.run.rows.get(table.name, 0) + written.rows
+        self.display.wrote(table.name, written.rows, clock.seconds)
+        return written.rows
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[Clock]:
+        """Say what is under way, and measure how long it takes."""
+        self.display.working(what)
+        clock = Clock()
+        yield clock
+        clock.stop()
+
+    def customer_id_type(self) -> str:
+        """The stored type of customer ids, known once something has been ingested."""
+        fields = self.types_of("customer_daily")
+        return fields["customer_id"]
+
+    def types_of(self, table: str) -> Mapping[str, str]:
+        """SQL types of a table's columns."""
+        schema = self.store.read(table).schema
+        return {field.name: field.dataType.simpleString() for field in schema}
+
+    def _read_version(self, table: str) -> None:
+        version = self.store.version(table)
+        if version is None:
+            raise DataError(f"the table {self.store.address(table)} vanished while it was read")
+        self.run.input_versions[table] = version
+
+
+class Clock:
+    """Seconds since it was made, until it was stopped."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self.seconds = 0.0
+
+    def stop(self) -> None:
+        """Freeze ``seconds``."""
+        self.seconds = time.monotonic() - self._start

@@ -1,0 +1,95 @@
+"""The customers source, read and checked: what is wrong in it is refused, not guessed."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark import schemas
+from rfm_spark.errors import ConfigurationError, DataError
+from rfm_spark.features import customers as customers_source
+from rfm_spark.ingest import values
+from rfm_spark.ingest.cleaning import customer_id_type
+from rfm_spark.ingest.reading import expression_types, read_source
+from rfm_spark.pipeline.context import Context
+
+
+def read_customers(context: Context, id_type: str) -> DataFrame | None:
+    """The customers source as customer_id, start_date and aum; None where none is configured.
+
+    Raises:
+        ConfigurationError: The mapping does not fit the source.
+        DataError: An id stands twice or is missing, its type is not that of the transactions, or
+            a date or an amount cannot be read.
+    """
+    settings = context.settings.sources.customers
+    if settings is None:
+        return None
+    source = read_source(
+        context.spark,
+        "customers",
+        format=settings.format,
+        path=settings.path,
+        table=settings.table,
+        options=settings.options,
+        where=settings.where,
+    )
+    expressions = settings.columns.model_dump(exclude_none=True)
+    types = expression_types(source, "customers", expressions)
+    found = customer_id_type(types["customer_id"])
+    if found != id_type:
+        raise DataError(
+            f"customer_id must have one type everywhere: sources.customers has "
+            f"{types['customer_id']}, the transactions have {id_type}; cast it in the mapping"
+        )
+    if types.get("start_date", "date") not in values.INSTANT_TYPES:
+        raise ConfigurationError(
+            f"sources.customers.columns: start_date is {types['start_date']} and must be date, "
+            "timestamp or text"
+        )
+    if not values.is_amount_type(types.get("aum", "int")):
+        raise ConfigurationError(
+            f"sources.customers.columns: aum is {types['aum']} and must be a number or text"
+        )
+
+    def column(name: str) -> tuple[Column, str]:
+        return F.expr(expressions[name]), types[name]
+
+    start, aum = F.lit(None).cast("date"), F.lit(None)
+    unreadable = F.lit(False)
+    if "start_date" in expressions:
+        start = values.as_day(*column("start_date"), settings.timestamp_format)
+        unreadable = unreadable | (~values.is_blank(*column("start_date")) & start.isNull())
+    if "aum" in expressions:
+        digits, scale = schemas.MONEY_DIGITS, context.settings.amount_scale
+        aum = values.as_money(*column("aum"), digits, scale)
+        unreadable = unreadable | (~values.is_blank(*column("aum")) & aum.isNull())
+    customer_id = F.expr(expressions["customer_id"]).cast(id_type)
+    customers = source.select(
+        customer_id.alias("customer_id"),
+        start.alias("start_date"),
+        aum.cast(schemas.money(context.settings.amount_scale)).alias("aum"),
+        values.is_blank(*column("customer_id")).alias("nameless"),
+        unreadable.alias("unreadable"),
+    )
+    _refuse(customers)
+    return customers.drop("nameless", "unreadable")
+
+
+def _refuse(customers: DataFrame) -> None:
+    counts = customers.agg(
+        F.coalesce(F.sum(F.col("nameless").cast("bigint")), F.lit(0)).alias("nameless"),
+        F.coalesce(F.sum(F.col("unreadable").cast("bigint")), F.lit(0)).alias("unreadable"),
+    ).collect()[0]
+    doubled = customers_source.repeated(customers).count()
+    found = []
+    if counts["nameless"]:
+        found.append(f"{counts['nameless']:,} rows have no customer_id")
+    if counts["unreadable"]:
+        found.append(f"{counts['unreadable']:,} rows have a start_date or aum that cannot be read")
+    if doubled:
+        found.append(f"{doubled:,} customer ids stand in more than one row")
+    if found:
+        raise DataError(
+            f"sources.customers: {'; '.join(found)}; correct them, or leave them out with `where`"
+        )

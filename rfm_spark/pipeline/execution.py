@@ -1,0 +1,67 @@
+"""A command from its configuration to its last line in the ledger."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import date
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from rfm_spark.config import Configuration
+from rfm_spark.errors import DataError
+from rfm_spark.ingest.reading import first_line
+from rfm_spark.pipeline import ledger
+from rfm_spark.pipeline.context import Context, Display, Run
+from rfm_spark.session import run_settings
+from rfm_spark.tables import Store
+
+_DATA_CONDITIONS = re.compile(
+    r"\[(CAST_INVALID_INPUT|CAST_OVERFLOW|DIVIDE_BY_ZERO|ARITHMETIC_OVERFLOW|"
+    r"NUMERIC_VALUE_OUT_OF_RANGE|CANNOT_PARSE_TIMESTAMP|INVALID_FRACTION_OF_SECOND|"
+    r"FAILED_READ_FILE|CANNOT_READ_FILE_FOOTER|PARQUET_TYPE_ILLEGAL|"
+    r"MALFORMED_RECORD_IN_PARSING)[.\w]*\] [^\n]*"
+)
+
+
+def execute(
+    spark: SparkSession,
+    configuration: Configuration,
+    display: Display,
+    *,
+    command: str,
+    snapshot_date: date | None,
+    work: Callable[[Context], None],
+) -> Context:
+    """Run a stage under the run's own Spark settings, and keep a ledger of it.
+
+    Raises:
+        RfmSparkError: Whatever the stage refuses, or Spark finds wrong with the data.
+    """
+    settings = configuration.settings
+    store = Store(spark, settings.store, settings.is_path_store)
+    context = Context(spark, configuration, store, display, Run(ledger.new_run_id()))
+    with (
+        run_settings(spark, settings.timezone),
+        ledger.recorded(context, command, snapshot_date),
+        _data_errors(),
+    ):
+        work(context)
+    return context
+
+
+@contextmanager
+def _data_errors() -> Iterator[None]:
+    """What Spark finds wrong with values or files, as one sentence."""
+    try:
+        yield
+    except PySparkException as error:
+        found = _DATA_CONDITIONS.search(str(error))
+        if found is None:
+            raise
+        raise DataError(
+            f"the data cannot be read as mapped: {first_line(Exception(found[0]))} Correct the "
+            "data, or the expression that reads it under `sources`; nothing more was published"
+        ) from error

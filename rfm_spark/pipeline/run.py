@@ -1,0 +1,74 @@
+"""All four stages, each only as far as needed."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from rfm_spark import __version__
+from rfm_spark.pipeline import ledger
+from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.features import features
+from rfm_spark.pipeline.ingest import ingest
+from rfm_spark.pipeline.segment import model_in_force, segment
+from rfm_spark.pipeline.thresholds import stored_thresholds
+from rfm_spark.pipeline.train import train
+
+
+def run(context: Context, *, snapshot_date: date, retrain: bool) -> None:
+    """From the raw log to labelled customers of a date.
+
+    Days that are in are not read again; features and labels whose inputs and settings have not
+    changed are left as they are; a model is fitted only where there is none yet.
+
+    Args:
+        context: The run.
+        snapshot_date: The day after the last day counted.
+        retrain: Fit a new model on this date in any case.
+
+    Raises:
+        RfmSparkError: Whatever a stage refuses.
+    """
+    ingest(context, first=None, last=snapshot_date - timedelta(days=1))
+    if _is_current(context, "customer_features", snapshot_date):
+        context.display.note(f"features of {snapshot_date} are up to date")
+    else:
+        features(context, snapshot_date=snapshot_date)
+    if retrain or _lacks_model(context, snapshot_date):
+        train(context, snapshot_date=snapshot_date)
+    if _is_current(context, "segment_profiles", snapshot_date):
+        context.display.note(f"segments of {snapshot_date} are up to date")
+    else:
+        segment(context, snapshot_date=snapshot_date)
+
+
+def _lacks_model(context: Context, snapshot_date: date) -> bool:
+    return (
+        stored_thresholds(context, snapshot_date=snapshot_date) is None
+        or model_in_force(context, snapshot_date=snapshot_date) is None
+    )
+
+
+_INPUTS = {
+    "customer_features": ("customer_daily", "balance_daily"),
+    "segment_profiles": ("customer_features", "models", "score_thresholds"),
+}
+
+
+def _is_current(context: Context, output: str, snapshot_date: date) -> bool:
+    """Whether the last run that wrote this output for the date saw what there is now.
+
+    A customers source has no versions to compare, so features that use one are computed again.
+    """
+    if output == "customer_features" and context.settings.sources.customers is not None:
+        return False
+    last = ledger.last_success(context, output=output, snapshot_date=snapshot_date)
+    if last is None or last["code_version"] != __version__:
+        return False
+    if last["config_hash"] != context.configuration.config_hash:
+        return False
+    now = {table: context.store.version(table) for table in _INPUTS[output]}
+    seen = {table: last["input_versions"].get(table) for table in _INPUTS[output]}
+    seen |= {
+        table: last["output_versions"][table] for table in seen if table in last["output_versions"]
+    }
+    return now == seen

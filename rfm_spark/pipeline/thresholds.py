@@ -1,0 +1,99 @@
+"""Score edges: cut on a date, stored with a version, applied until they are cut again."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark import schemas
+from rfm_spark.config.settings import digest
+from rfm_spark.errors import ModelError
+from rfm_spark.pipeline.context import Context
+from rfm_spark.scoring.edges import value_edges
+from rfm_spark.scoring.scores import has_no_purchase, with_scores
+from rfm_spark.scoring.thresholds import Thresholds, threshold_records, thresholds_from
+
+_TABLE = schemas.SCORE_THRESHOLDS
+
+
+def cut_thresholds(context: Context, features: DataFrame, *, snapshot_date: date) -> Thresholds:
+    """Cut edges over the customers with a purchase and store them; writes ``score_thresholds``."""
+    scoring = context.settings.scoring
+    bins = scoring.bins_by_role
+    purchasers = features.where(~has_no_purchase())
+    with context.timed("cutting score edges"):
+        edges = value_edges(purchasers, scoring.feature_by_role, bins)
+        customers = purchasers.select(F.count(F.lit(1))).collect()[0][0]
+    _warn_of_ties(context, edges)
+    version = f"{snapshot_date}-{digest([edges, scoring.edges_hash, context.rule_map.digest])}"
+    shared = {
+        "thresholds_version": version,
+        "method": scoring.method,
+        "snapshot_date": snapshot_date,
+        "customers": customers,
+        "scoring_hash": scoring.edges_hash,
+        "rules": context.rule_map.name,
+        "rules_hash": context.rule_map.digest,
+        "rules_map": context.rule_map.as_json(),
+    }
+    rows = [
+        record
+        | shared
+        | {
+            "feature": scoring.feature_by_role[record["metric"]],
+            "weight": scoring.weight_by_role[record["metric"]],
+        }
+        for record in threshold_records(edges, bins)
+    ]
+    ordered = [tuple(row[name] for name in _TABLE.columns) for row in rows]
+    types = ", ".join(f"{field.name} {field.type}" for field in _TABLE.fields)
+    frame = context.spark.createDataFrame(ordered, types)
+    context.write(_TABLE, frame.repartition(1), f"snapshot_date = DATE'{snapshot_date}'")
+    return Thresholds(version, snapshot_date, scoring.edges_hash, edges)
+
+
+def stored_thresholds(context: Context, *, snapshot_date: date) -> Thresholds | None:
+    """The edges with the largest snapshot date up to this one; None where there are none.
+
+    Raises:
+        ModelError: They were cut with other roles, bins or methods than the configuration has.
+    """
+    table = context.read_or_none(_TABLE.name)
+    if table is None:
+        return None
+    known = table.where(F.col("snapshot_date") <= F.lit(snapshot_date))
+    newest = known.agg(F.max("snapshot_date")).collect()[0][0]
+    if newest is None:
+        return None
+    thresholds = thresholds_from(known.where(F.col("snapshot_date") == F.lit(newest)).collect())
+    if thresholds.scoring_hash != context.settings.scoring.edges_hash:
+        raise ModelError(
+            f"the score edges in force at {snapshot_date} ({thresholds.version}) were cut with "
+            "other scoring.roles, bins or method than the configuration has now; go back to those, "
+            f"or cut new ones with `rfm-spark run --snapshot-date {snapshot_date} --retrain`"
+        )
+    return thresholds
+
+
+def scored(context: Context, features: DataFrame, thresholds: Thresholds) -> DataFrame:
+    """``customer_features`` with the scores that these edges give."""
+    scoring = context.settings.scoring
+    return with_scores(
+        features,
+        roles=scoring.feature_by_role,
+        bins=scoring.bins_by_role,
+        edges=thresholds.edges,
+        weights=scoring.weight_by_role,
+    )
+
+
+def _warn_of_ties(context: Context, edges: dict[str, list[float]]) -> None:
+    for role, found in edges.items():
+        repeated = len(found) - len(set(found))
+        if repeated:
+            context.display.warn(
+                f"{role}: {repeated} of {len(found)} score edges repeat, because many customers "
+                "share a value; some scores stay empty (fewer bins would fill them)"
+            )
