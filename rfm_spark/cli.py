@@ -1,0 +1,216 @@
+"""The program ``rfm-spark``: one subcommand per stage."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+from rfm_spark import __version__
+from rfm_spark.config import Configuration, RfmSettings, load_configuration
+from rfm_spark.errors import ConfigurationError, RfmSparkError
+from rfm_spark.rules import cell_name, disordered_pairs
+
+if TYPE_CHECKING:
+    from rfm_spark.display import JsonDisplay, TerminalDisplay
+    from rfm_spark.pipeline import Context
+
+UNEXPECTED = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    Args:
+        arguments: The command line without the program's name; None takes it from ``sys.argv``.
+
+    Returns:
+        The exit status: 0 done, 1 unexpected, 2 usage or configuration, 3 data refused, 4 lost a
+        race against another run.
+    """
+    options = _parser().parse_args(arguments)
+    if options.command == "schema":
+        sys.stdout.write(json.dumps(RfmSettings.model_json_schema(), indent=2) + "\n")
+        return 0
+    display = _display(options.log_format)
+    try:
+        configuration = load_configuration(options.config, options.set)
+        if options.command == "check":
+            _check(configuration, verbose=options.verbose)
+        else:
+            _execute(options, configuration, display)
+    except RfmSparkError as error:
+        display.failed(str(error))
+        if options.verbose:
+            raise
+        return error.exit_code
+    except KeyboardInterrupt:
+        display.failed("interrupted; what was published stays, the same command goes on")
+        return 130
+    except Exception as error:
+        if options.verbose:
+            raise
+        reason = str(error).strip().splitlines() or [""]
+        display.failed(f"unexpected {type(error).__name__}: {reason[0]} (-v shows the stack)")
+        return UNEXPECTED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rfm-spark",
+        description="RFM + AUM features, rule segments and clusters on PySpark and Delta Lake.",
+    )
+    parser.add_argument("--version", action="version", version=f"rfm-spark {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    common = _common()
+    dated = argparse.ArgumentParser(add_help=False)
+    dated.add_argument(
+        "--snapshot-date",
+        type=_day,
+        required=True,
+        metavar="YYYY-MM-DD",
+        help="the day after the last day counted",
+    )
+
+    def command(
+        name: str, about: str, *parents: argparse.ArgumentParser
+    ) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=about, description=about, parents=list(parents))
+
+    ingest = command("ingest", "read the raw log of some days, clean it, write daily facts", common)
+    ingest.add_argument("--from", dest="first", type=_day, metavar="YYYY-MM-DD", help="first day")
+    ingest.add_argument(
+        "--to", dest="last", type=_day, required=True, metavar="YYYY-MM-DD", help="last day"
+    )
+    command("features", "compute RFM and AUM of every customer", common, dated)
+    command("train", "cut score edges, sweep k, fit the clusters", common, dated)
+    command("segment", "score and label every customer, describe the segments", common, dated)
+    run = command("run", "all four stages, each only as far as needed", common, dated)
+    run.add_argument("--retrain", action="store_true", help="fit a new model on this date")
+    command("check", "check configuration and rule map, without data and without Java", common)
+    command("schema", "print the JSON Schema of the configuration, for editors")
+    return parser
+
+
+def _common() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", required=True, metavar="FILE", help="the YAML configuration")
+    common.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="section.key=value",
+        help="override one setting; repeatable",
+    )
+    common.add_argument("--log-format", choices=["text", "json"], default="text")
+    common.add_argument("-v", "--verbose", action="store_true", help="Spark's own log, full stacks")
+    return common
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date as in 2026-01-31") from None
+
+
+def _display(log_format: str) -> TerminalDisplay | JsonDisplay:
+    from rfm_spark.display import JsonDisplay, TerminalDisplay  # noqa: PLC0415
+
+    return JsonDisplay() if log_format == "json" else TerminalDisplay()
+
+
+def _check(configuration: Configuration, *, verbose: bool) -> None:
+    rule_map = configuration.rule_map
+    pairs = disordered_pairs(rule_map)
+    lines = [
+        f"configuration {configuration.config_hash}: fine",
+        f"rule map {rule_map.name}: {len(rule_map.segments)} segments, {len(rule_map.grid)} codes, "
+        "each covered once",
+        f"{len(pairs)} pairs of codes where the better code has the worse segment"
+        + ("" if verbose or not pairs else " (-v lists them)"),
+    ]
+    if verbose:
+        for better, worse in pairs:
+            names = [rule_map.segment_of(code) for code in (better, worse)]
+            described = [segment.name if segment else "nothing" for segment in names]
+            lines.append(
+                f"  {cell_name(better)} {described[0]} < {cell_name(worse)} {described[1]}"
+            )
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _execute(
+    options: argparse.Namespace,
+    configuration: Configuration,
+    display: TerminalDisplay | JsonDisplay,
+) -> None:
+    """Start Spark and run a stage. Spark is imported here, so that the rest answers at once."""
+    if options.command == "ingest" and options.first and options.first > options.last:
+        raise ConfigurationError(f"--from {options.first} lies after --to {options.last}")
+    start = time.monotonic()
+    try:
+        from rfm_spark import pipeline  # noqa: PLC0415
+        from rfm_spark.pipeline.execution import execute  # noqa: PLC0415
+        from rfm_spark.session import spark_session  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"the Python package {error.name} is missing: install rfm-spark[spark], or run the job "
+            "with spark-submit on a cluster that brings PySpark"
+        ) from error
+
+    snapshot_date: date | None = getattr(options, "snapshot_date", None)
+    work: dict[str, Callable[[Context], None]] = {
+        "ingest": lambda c: pipeline.ingest(c, first=options.first, last=options.last),
+        "features": lambda c: pipeline.features(c, snapshot_date=options.snapshot_date),
+        "train": lambda c: pipeline.train(c, snapshot_date=options.snapshot_date),
+        "segment": lambda c: pipeline.segment(c, snapshot_date=options.snapshot_date),
+        "run": lambda c: pipeline.run(
+            c, snapshot_date=options.snapshot_date, retrain=options.retrain
+        ),
+    }
+    display.working("starting Spark")
+    with spark_session(f"rfm-spark {options.command}", verbose=options.verbose) as spark:
+        context = execute(
+            spark,
+            configuration,
+            display,
+            command=options.command,
+            snapshot_date=snapshot_date,
+            work=work[options.command],
+        )
+        if options.command in {"segment", "run"}:
+            _show_segments(context, display, options.snapshot_date)
+    display.done(time.monotonic() - start, configuration.settings.store)
+
+
+def _show_segments(
+    context: Context, display: TerminalDisplay | JsonDisplay, snapshot_date: date
+) -> None:
+    from rfm_spark.display import SegmentLine  # noqa: PLC0415
+    from rfm_spark.pipeline.profiles import stored_profiles  # noqa: PLC0415
+
+    settings = context.settings
+    for kind, what in (("rfm", "rule segments"), ("cluster", "clusters")):
+        lines = [
+            SegmentLine(
+                row["segment"],
+                row["customers"],
+                row["share"],
+                row["revenue"],
+                row["revenue_share"],
+                row["marketing_action"],
+                row["mean_aum_per_day"] if settings.has_aum else None,
+            )
+            for row in stored_profiles(context, snapshot_date=snapshot_date, kind=kind)
+        ]
+        display.segments(f"{what}, {snapshot_date}", lines, settings.currency)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""What people see while a command runs: a terminal, or lines of JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+from rich.table import Table
+
+_WIDEST = 120
+_QUIET_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class SegmentLine:
+    """A segment as the closing table shows it."""
+
+    segment: str
+    customers: int
+    share: float
+    revenue: Decimal
+    revenue_share: float | None
+    action: str
+    aum_per_day: float | None
+
+
+class TerminalDisplay:
+    """Stages, tables and seconds as they come, and a table of segments at the end."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or _console()
+        self._status: Status | None = None
+        self._stage = ""
+        self._last_line = time.monotonic()
+
+    def stage(self, name: str, about: str) -> None:
+        """A stage begins."""
+        self._print(f"[bold]{escape(name)}[/bold]  {escape(about)}")
+        self._stage = name
+
+    def working(self, what: str) -> None:
+        """Something that takes a while is under way."""
+        if self.console.is_terminal:
+            if self._status is None:
+                self._status = self.console.status("")
+                self._status.start()
+            self._status.update(f"{escape(self._stage)}: {escape(what)}")
+        elif time.monotonic() - self._last_line > _QUIET_SECONDS:
+            self._print(f"  ... {escape(what)}")
+
+    def wrote(self, table: str, rows: int, seconds: float) -> None:
+        """A table was written."""
+        self._print(f"  {table:<24}{rows:>14,} rows  {seconds:>7.1f} s")
+
+    def note(self, text: str) -> None:
+        """Something that the reader should know."""
+        self._print(f"  {escape(text)}")
+
+    def warn(self, text: str) -> None:
+        """Something that the reader should look at."""
+        self._print(f"  [yellow]warning:[/yellow] {escape(text)}")
+
+    def segments(self, title: str, lines: Sequence[SegmentLine], currency: str) -> None:
+        """The segments of a date as a table, best first."""
+        has_aum = any(line.aum_per_day is not None for line in lines)
+        table = Table(title=escape(title), title_justify="left", title_style="bold", box=None)
+        table.add_column("segment", no_wrap=True)
+        unit = f" ({currency})" if currency else ""
+        headings = ["customers", "share", f"revenue{unit}", "share"]
+        headings += [f"AUM per day{unit}"] if has_aum else []
+        for heading in headings:
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("what to do")
+        for line in lines:
+            part = "" if line.revenue_share is None else f"{line.revenue_share:.1%}"
+            cells = [f"{line.customers:,}", f"{line.share:.1%}", f"{line.revenue:,.2f}", part]
+            if has_aum:
+                cells.append("" if line.aum_per_day is None else f"{line.aum_per_day:,.2f}")
+            table.add_row(escape(line.segment), *cells, escape(line.action))
+        self._stop()
+        self.console.print()
+        self.console.print(table)
+
+    def done(self, seconds: float, store: str) -> None:
+        """The command has succeeded."""
+        self._stop()
+        self.console.print(
+            f"\ndone in {seconds:.0f} s; Delta tables in {escape(store)}", soft_wrap=True
+        )
+
+    def failed(self, message: str) -> None:
+        """The command has ended with an error."""
+        self._stop()
+        Console(stderr=True, soft_wrap=True).print(
+            f"[red]error:[/red] {escape(message)}", highlight=False
+        )
+
+    def _print(self, text: str) -> None:
+        self._stop()
+        self.console.print(text, soft_wrap=True)
+        self._last_line = time.monotonic()
+
+    def _stop(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+
+class JsonDisplay:
+    """One JSON object per line on standard output, for log collectors."""
+
+    def __init__(self) -> None:
+        self._stage: str | None = None
+
+    def stage(self, name: str, about: str) -> None:
+        """A stage begins."""
+        self._stage = name
+        self._line("stage", about=about)
+
+    def working(self, what: str) -> None:
+        """Something that takes a while is under way."""
+        self._line("working", what=what)
+
+    def wrote(self, table: str, rows: int, seconds: float) -> None:
+        """A table was written."""
+        self._line("wrote", table=table, rows=rows, seconds=round(seconds, 3))
+
+    def note(self, text: str) -> None:
+        """Something that the reader should know."""
+        self._line("note", text=text)
+
+    def warn(self, text: str) -> None:
+        """Something that the reader should look at."""
+        self._line("warning", text=text)
+
+    def segments(self, title: str, lines: Sequence[SegmentLine], currency: str) -> None:
+        """The segments of a date, best first."""
+        listed = [line.__dict__ | {"revenue": str(line.revenue)} for line in lines]
+        self._line("segments", title=title, currency=currency, segments=listed)
+
+    def done(self, seconds: float, store: str) -> None:
+        """The command has succeeded."""
+        self._line("done", seconds=round(seconds, 3), store=store)
+
+    def failed(self, message: str) -> None:
+        """The command has ended with an error."""
+        self._line("error", message=message)
+
+    def _line(self, event: str, **values: Any) -> None:
+        record = {"event": event, "stage": self._stage, **values}
+        sys.stdout.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
+        sys.stdout.flush()
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal or console.width > _WIDEST:
+        console.width = _WIDEST
+    return console
