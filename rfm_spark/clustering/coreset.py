@@ -50,12 +50,12 @@ def coreset(customers: DataFrame, space: Space, *, size: int, population: int) -
     points = [F.expr(f"{grid} / {GRID}D").alias(n) for grid, n in zip(grids, names, strict=True)]
     drawn = customers.withColumn("keep", keep).where(draw < F.col("keep"))
     sample = drawn.select(*points, (F.lit(1.0) / F.col("keep")).alias(WEIGHT))
-    return in_order(sample, names)
+    return in_order(sample.repartition(1), names)
 
 
 def in_order(sample: DataFrame, names: Sequence[str]) -> DataFrame:
     """One partition, sorted by all values: k-means|| then always sees the same sequence."""
-    return sample.repartition(1).sortWithinPartitions(*names, WEIGHT)
+    return sample.coalesce(1).sortWithinPartitions(*names, WEIGHT)
 
 
 def point_columns(space: Space) -> list[str]:

@@ -89,7 +89,13 @@ def _fit(
 ) -> Fit:
     start = time.monotonic()
     estimator = KMeans(
-        featuresCol=SCALED, weightCol=WEIGHT, k=k, seed=seed, maxIter=max_iter, tol=1e-4
+        featuresCol=SCALED,
+        weightCol=WEIGHT,
+        k=k,
+        seed=seed,
+        maxIter=max_iter,
+        tol=1e-4,
+        solver="block",  # a Lloyd step on a coreset takes about half the time of `row`
     )
     model = estimator.fit(vectors)
     centers = np.array([np.asarray(center) for center in model.clusterCenters()])

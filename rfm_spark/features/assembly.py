@@ -10,57 +10,36 @@ from pyspark.sql import functions as F
 _COUNTS = ("orders", "active_days", "lines", "purchase_amount", "refund_amount")
 
 
-def population(
+def customer_features(
     purchases: DataFrame,
-    first_balances: DataFrame | None,
+    balances: DataFrame | None,
     customers: DataFrame | None,
+    *,
+    snapshot_date: date,
+    first_day: date | None,
 ) -> DataFrame:
-    """Everybody known before the snapshot date, with the start of the relation.
+    """The features of everybody known before the snapshot date.
 
     The start is the one from ``customers``, else the earlier of first purchase and first balance.
-
-    Returns:
-        One row per customer: the columns of ``purchases`` (counts 0 without transactions), the
-        static aum (null without one) and start_date.
-    """
-    everybody = purchases
-    for other in (first_balances, customers):
-        if other is not None:
-            everybody = everybody.join(other, on="customer_id", how="full_outer")
-    first_balance = F.col("first_balance_date") if first_balances is not None else _no_date()
-    given_start = F.col("start_date") if customers is not None else _no_date()
-    static_aum = F.col("aum") if customers is not None else F.lit(None).cast("decimal(28,2)")
-    return everybody.select(
-        "customer_id",
-        "first_activity_date",
-        "last_activity_date",
-        *(F.coalesce(F.col(name), F.lit(0)).alias(name) for name in _COUNTS),
-        static_aum.alias("aum"),
-        F.coalesce(given_start, F.least(F.col("first_activity_date"), first_balance)).alias(
-            "start_date"
-        ),
-    )
-
-
-def customer_features(
-    population: DataFrame, balance_history: DataFrame | None, *, snapshot_date: date
-) -> DataFrame:
-    """The features of every customer as of the snapshot date.
-
-    Division by zero or a negative number gives null. aum is null for a customer of whom no source
-    says a balance.
+    Counts are 0 without transactions; aum is null for a customer of whom no source says a balance.
+    Division by zero or a negative number gives null.
 
     Args:
-        population: From :func:`population`.
-        balance_history: customer_id, aum, aum_avg; None where there is no balances source.
+        purchases: From ``rfm.purchase_history``.
+        balances: From ``aum.balance_history``; None where there is no balances source.
+        customers: customer_id, start_date, aum; None where there is no customers source.
         snapshot_date: The day after the last day counted.
+        first_day: First day of the window; None for all history.
+
+    Returns:
+        One row per customer, the columns of ``customer_features``.
     """
-    everybody = population.withColumn("aum_avg", F.lit(None).cast("double"))
-    if balance_history is not None:
-        known = population.drop("aum")
-        everybody = known.join(balance_history, on="customer_id", how="left")
     day = F.lit(snapshot_date)
+    everybody = _everybody(purchases, balances, customers)
     tenure = F.datediff(day, "start_date")
+    mean_from = F.col("start_date")
+    if first_day is not None:
+        mean_from = F.greatest(mean_from, F.lit(first_day))
     return everybody.select(
         day.alias("snapshot_date"),
         "customer_id",
@@ -78,7 +57,7 @@ def customer_features(
         "refund_amount",
         _ratio("purchase_amount", F.col("orders")).alias("avg_order_value"),
         "aum",
-        "aum_avg",
+        _ratio("balance_days", F.datediff(day, mean_from)).alias("aum_avg"),
         _ratio("aum", tenure).alias("aum_per_day"),
     )
 
@@ -88,9 +67,32 @@ def is_silent(days: int) -> Column:
     return F.coalesce(F.coalesce("recency_days", "tenure_days") > days, F.lit(False))
 
 
+def _everybody(
+    purchases: DataFrame, balances: DataFrame | None, customers: DataFrame | None
+) -> DataFrame:
+    """Full outer join of what the sources know, with the start of the relation."""
+    nothing = F.lit(None)
+    everybody, first_balance, balance_days = purchases, nothing.cast("date"), nothing
+    aum, given_start = nothing.cast("decimal(28,2)"), nothing.cast("date")
+    if customers is not None:
+        everybody = everybody.join(customers, on="customer_id", how="full_outer")
+        aum, given_start = F.col("aum"), F.col("start_date")
+    if balances is not None:
+        balances = balances.withColumnRenamed("aum", "balance")
+        everybody = everybody.join(balances, on="customer_id", how="full_outer")
+        first_balance, balance_days = F.col("first_balance_date"), F.col("balance_days")
+        aum = F.col("balance")
+    first_known = F.least(F.col("first_activity_date"), first_balance)
+    return everybody.select(
+        "customer_id",
+        "first_activity_date",
+        "last_activity_date",
+        *(F.coalesce(F.col(name), F.lit(0)).alias(name) for name in _COUNTS),
+        aum.alias("aum"),
+        balance_days.cast("decimal(38,6)").alias("balance_days"),
+        F.coalesce(given_start, first_known).alias("start_date"),
+    )
+
+
 def _ratio(amount: str, divisor: Column) -> Column:
     return F.when(divisor > 0, F.col(amount).cast("double") / divisor)
-
-
-def _no_date() -> Column:
-    return F.lit(None).cast("date")

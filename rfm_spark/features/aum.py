@@ -36,49 +36,34 @@ def balance_steps(
     )
 
 
-def first_balances(balances: DataFrame, *, snapshot_date: date) -> DataFrame:
-    """The first day on which each customer stated a balance: customer_id, first_balance_date."""
-    known = balances.where(F.col("balance_date") < F.lit(snapshot_date))
-    return known.groupBy("customer_id").agg(F.min("balance_date").alias("first_balance_date"))
-
-
 def balance_history(
-    steps: DataFrame, starts: DataFrame, *, snapshot_date: date, window_start: date | None
+    steps: DataFrame, given_starts: DataFrame | None, *, snapshot_date: date, first_day: date | None
 ) -> DataFrame:
-    """Balance at the end of the last day, and the mean over the days of the window.
+    """What each customer holds, and held day by day.
 
-    The mean runs over the days of the window on or after the start date; a day before the first
-    statement counts 0.
+    ``balance_days`` adds up the end-of-day balances of the days from ``first_day`` and from the
+    given start on. A start that is not given is never later than the first balance, so it cuts
+    nothing off.
 
     Args:
         steps: From :func:`balance_steps`.
-        starts: customer_id, start_date.
+        given_starts: customer_id, start_date of the customers source; None without one.
         snapshot_date: The day after the last day counted.
-        window_start: First day of the window; None for all history.
+        first_day: First day of the window; None for all history.
 
     Returns:
-        One row per customer with a balance: customer_id, aum, aum_avg (null where no day of the
-        window lies on or after the start).
+        One row per customer with a balance: customer_id, first_balance_date, aum, balance_days.
     """
-    first = F.col("start_date")
-    if window_start is not None:
-        first = F.greatest(first, F.lit(window_start))
-    held = F.greatest(
-        F.datediff("to_date", F.greatest(F.col("from_date"), F.col("first_day"))), F.lit(0)
-    )
-    days = F.datediff(F.lit(snapshot_date), F.col("first_day"))
+    start = F.col("from_date")
+    if given_starts is not None:
+        steps = steps.join(given_starts, on="customer_id", how="left")
+        start = F.greatest(start, F.col("start_date"))
+    if first_day is not None:
+        start = F.greatest(start, F.lit(first_day))
+    held = F.greatest(F.datediff("to_date", start), F.lit(0))
     is_last = F.col("to_date") == F.lit(snapshot_date)
-    return (
-        steps.join(starts, on="customer_id", how="left")
-        .withColumn("first_day", first)
-        .groupBy("customer_id", "first_day")
-        .agg(
-            F.sum(F.when(is_last, F.col("balance")).otherwise(0)).alias("aum"),
-            F.sum(F.col("balance") * held).alias("balance_days"),
-        )
-        .select(
-            "customer_id",
-            "aum",
-            F.when(days > 0, F.col("balance_days").cast("double") / days).alias("aum_avg"),
-        )
+    return steps.groupBy("customer_id").agg(
+        F.min("from_date").alias("first_balance_date"),
+        F.sum(F.when(is_last, F.col("balance")).otherwise(0)).alias("aum"),
+        F.sum(F.col("balance") * held).alias("balance_days"),
     )

@@ -10,9 +10,7 @@ from pyspark.sql import functions as F
 _WINDOW_SUMS = ("orders", "lines", "purchase_amount", "refund_amount")
 
 
-def purchase_history(
-    daily: DataFrame, *, snapshot_date: date, window_start: date | None
-) -> DataFrame:
+def purchase_history(daily: DataFrame, *, snapshot_date: date, first_day: date | None) -> DataFrame:
     """What each customer did before the snapshot date.
 
     First and last purchase day look at all history; sums at the window, which ends the day before
@@ -22,7 +20,7 @@ def purchase_history(
     Args:
         daily: ``customer_daily``.
         snapshot_date: The day after the last day counted.
-        window_start: First day of the window; None for all history.
+        first_day: First day of the window; None for all history.
 
     Returns:
         One row per customer with a transaction before the snapshot date: customer_id,
@@ -30,7 +28,7 @@ def purchase_history(
         lines, purchase_amount, refund_amount.
     """
     day, is_purchase = F.col("activity_date"), F.col("lines") > 0
-    in_window = F.lit(True) if window_start is None else day >= F.lit(window_start)
+    in_window = F.lit(True) if first_day is None else day >= F.lit(first_day)
     return (
         daily.where(day < F.lit(snapshot_date))
         .groupBy("customer_id")

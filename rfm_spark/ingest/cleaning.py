@@ -162,12 +162,15 @@ def _is_missing(mapping: LogMapping, name: str, columns: list[str]) -> Column:
 
 
 def _raw_text(mapping: LogMapping, name: str, columns: list[str]) -> Column:
+    """The mapped value as text, or the values that the expression lost."""
     if name not in mapping.expressions:
         return F.lit(None).cast("string")
     expression = mapping.expressions[name]
     text = F.expr(expression).cast("string")
     named = [_source_text(column) for column in referenced_columns(expression, columns)]
-    return F.coalesce(text, F.concat_ws(" | ", *named)) if named else text
+    if not named or expression.strip("`") in columns:
+        return text
+    return F.coalesce(text, F.nullif(F.concat_ws(" | ", *named), F.lit("")))
 
 
 def _source_text(column: str) -> Column:

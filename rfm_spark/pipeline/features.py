@@ -29,29 +29,20 @@ def features(context: Context, *, snapshot_date: date) -> None:
     settings = context.settings
     id_type = context.customer_id_type()
     window_days = settings.features.window_days
-    window_start = snapshot_date - timedelta(days=window_days) if window_days else None
-    daily = context.read("customer_daily")
-    purchases = rfm.purchase_history(daily, snapshot_date=snapshot_date, window_start=window_start)
+    first_day = snapshot_date - timedelta(days=window_days) if window_days else None
+    purchases = rfm.purchase_history(
+        context.read("customer_daily"), snapshot_date=snapshot_date, first_day=first_day
+    )
     customers = read_customers(context, id_type)
     if customers is not None:
         customers = customers_source.standing(customers, snapshot_date=snapshot_date)
-    balances = context.read_or_none("balance_daily") if settings.sources.balances else None
-    first_balances = (
-        aum.first_balances(balances, snapshot_date=snapshot_date) if balances is not None else None
+    all_features = assembly.customer_features(
+        purchases,
+        _balances(context, customers, snapshot_date, first_day),
+        customers,
+        snapshot_date=snapshot_date,
+        first_day=first_day,
     )
-    everybody = assembly.population(purchases, first_balances, customers)
-    history = None
-    if balances is not None and settings.sources.balances is not None:
-        steps = aum.balance_steps(
-            balances,
-            snapshot_date=snapshot_date,
-            stale_after_days=settings.sources.balances.stale_after_days,
-        )
-        starts = everybody.select("customer_id", "start_date")
-        history = aum.balance_history(
-            steps, starts, snapshot_date=snapshot_date, window_start=window_start
-        )
-    all_features = assembly.customer_features(everybody, history, snapshot_date=snapshot_date)
     table = schemas.customer_features(id_type, settings.amount_scale)
     rows = context.write(
         table, _without_silent(context, all_features), f"snapshot_date = DATE'{snapshot_date}'"
@@ -61,6 +52,21 @@ def features(context: Context, *, snapshot_date: date) -> None:
             f"no customer has a transaction or a balance before {snapshot_date}; is the snapshot "
             "date the day after the last day you want counted?"
         )
+
+
+def _balances(
+    context: Context, customers: DataFrame | None, snapshot_date: date, first_day: date | None
+) -> DataFrame | None:
+    source = context.settings.sources.balances
+    if source is None:
+        return None
+    steps = aum.balance_steps(
+        context.read("balance_daily"),
+        snapshot_date=snapshot_date,
+        stale_after_days=source.stale_after_days,
+    )
+    starts = customers.select("customer_id", "start_date") if customers is not None else None
+    return aum.balance_history(steps, starts, snapshot_date=snapshot_date, first_day=first_day)
 
 
 def _without_silent(context: Context, everybody: DataFrame) -> DataFrame:

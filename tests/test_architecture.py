@@ -1,0 +1,82 @@
+"""The arrows of import go one way, and the package runs where there is no driver JVM to reach."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "rfm_spark"
+ROOMS = {"ingest", "features", "scoring", "clustering", "insight"}
+# What each part of the package may import from the rest of it.
+ALLOWED = {
+    "errors": set(),
+    "schemas": set(),
+    "rules": set(),
+    "caller_settings": set(),
+    "config": {"schemas", "errors", "rules"},
+    "session": {"caller_settings", "errors"},
+    "tables": {"schemas", "errors"},
+    **{room: {"schemas", "errors", "rules"} for room in ROOMS},
+    "pipeline": {"config", "session", "tables", "schemas", "errors", "rules", *ROOMS},
+    "display": set(),
+    "cli": {"pipeline", "session", "config", "display", "errors", "rules"},
+}
+BANNED = re.compile(
+    r"\.rdd\b|sparkContext|\._jvm|\._jdf|current_date|current_timestamp|\budf\b|pandas_udf|"
+    r"monotonically_increasing_id|dropDuplicates|\.cache\(\)|\.persist\("
+)
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def part_of(module: Path) -> str:
+    return module.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported_parts(module: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rfm_spark"):
+            inner = (node.module or "").split(".")[1:]
+            found |= {inner[0]} if inner else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names = [alias.name.split(".") for alias in node.names]
+            found |= {name[1] for name in names if name[0] == "rfm_spark" and len(name) > 1}
+    return found - {"__version__"}
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_arrows_of_import_go_one_way(module: Path) -> None:
+    part = part_of(module)
+    if part == "__init__":
+        assert imported_parts(module) == set()
+        return
+    assert imported_parts(module) <= ALLOWED[part] | {part}
+
+
+def test_every_part_has_its_arrows_drawn() -> None:
+    assert {part_of(module) for module in modules()} - {"__init__"} == set(ALLOWED)
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_that_spark_connect_or_a_replay_forbids(module: Path) -> None:
+    assert BANNED.findall(module.read_text()) == []
+
+
+def test_only_session_builds_a_session_and_only_config_reads_yaml() -> None:
+    for module in modules():
+        text = module.read_text()
+        assert "SparkSession.builder" not in text or part_of(module) == "session"
+        assert "import yaml" not in text or part_of(module) == "config"
+
+
+def test_only_the_ledger_reads_the_clock() -> None:
+    readers = {
+        str(module.relative_to(PACKAGE))
+        for module in modules()
+        if re.search(r"datetime\.now|date\.today|time\.time\(", module.read_text())
+    }
+    assert readers == {"pipeline/ledger.py"}

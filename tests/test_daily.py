@@ -1,0 +1,169 @@
+"""Accepted rows as daily facts."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+
+import pytest
+
+from rfm_spark.ingest import daily
+from rfm_spark.session import run_settings
+
+ROWS = (
+    "customer_id string, instant timestamp, activity_date date, amount decimal(28,2), "
+    "order_id string, identity string, account_id string, reason string"
+)
+
+
+@pytest.fixture(autouse=True)
+def business_time(spark):
+    with run_settings(spark, "UTC"):
+        yield
+
+
+def rows(spark, *values):
+    """(customer, 'dd hh:mm', amount, order, identity) in January 2024."""
+    records = []
+    for customer, at, amount, order, identity in values:
+        instant = datetime.strptime(f"2024-01-{at}", "%Y-%m-%d %H:%M")
+        records.append(
+            (customer, instant, instant.date(), Decimal(amount), order, identity, None, None)
+        )
+    return spark.createDataFrame(records, ROWS)
+
+
+def facts(frame):
+    return {
+        (row["customer_id"], row["activity_date"].day): tuple(row)[2:]
+        for row in frame.select(
+            "customer_id",
+            "activity_date",
+            "orders",
+            "lines",
+            "purchase_amount",
+            "refund_lines",
+            "refund_amount",
+        ).collect()
+    }
+
+
+def test_orders_are_distinct_per_customer_and_day(spark) -> None:
+    frame = rows(
+        spark,
+        ("a", "01 09:00", "1.00", "o1", None),
+        ("a", "01 10:00", "2.00", "o1", None),
+        ("a", "01 11:00", "4.00", "o2", None),
+        ("a", "02 09:00", "8.00", "o1", None),
+        ("b", "01 09:00", "3.00", "o1", None),
+    )
+    assert facts(daily.customer_daily(daily.entries(frame))) == {
+        ("a", 1): (2, 3, Decimal("7.00"), 0, Decimal("0.00")),
+        ("a", 2): (1, 1, Decimal("8.00"), 0, Decimal("0.00")),
+        ("b", 1): (1, 1, Decimal("3.00"), 0, Decimal("0.00")),
+    }
+
+
+def test_a_row_without_order_id_is_an_order_of_its_own(spark) -> None:
+    frame = rows(
+        spark,
+        ("a", "01 09:00", "1.00", None, None),
+        ("a", "01 09:00", "1.00", None, None),
+        ("a", "01 09:00", "1.00", "o", None),
+    )
+    assert facts(daily.customer_daily(daily.entries(frame)))["a", 1][0] == 3
+
+
+def test_a_refund_changes_money_only(spark) -> None:
+    frame = rows(
+        spark,
+        ("a", "01 09:00", "5.00", "o1", None),
+        ("a", "01 10:00", "-2.00", "o1", None),
+        ("a", "02 10:00", "-1.00", "o2", None),
+        ("a", "03 10:00", "0.00", "o3", None),
+    )
+    assert facts(daily.customer_daily(daily.entries(frame))) == {
+        ("a", 1): (1, 1, Decimal("5.00"), 1, Decimal("-2.00")),
+        ("a", 2): (0, 0, Decimal("0.00"), 1, Decimal("-1.00")),
+        ("a", 3): (1, 1, Decimal("0.00"), 0, Decimal("0.00")),
+    }
+
+
+def test_of_the_same_identity_one_row_counts_and_the_latest_stays(spark) -> None:
+    frame = rows(
+        spark,
+        ("a", "01 09:00", "5.00", "o1", "t1"),
+        ("a", "01 09:00", "5.00", "o1", "t1"),
+        ("a", "01 08:00", "9.00", "o1", "t2"),
+        ("a", "01 09:30", "4.00", "o2", "t2"),
+        ("a", "01 09:00", "1.00", None, None),
+        ("a", "01 09:00", "1.00", None, None),
+        ("b", "01 09:00", "5.00", "o1", "t1"),
+        ("a", "02 09:00", "5.00", "o1", "t1"),
+    )
+    entries = daily.deduplicated_entries(frame)
+    assert facts(daily.customer_daily(entries)) == {
+        ("a", 1): (4, 4, Decimal("11.00"), 0, Decimal("0.00")),
+        ("b", 1): (1, 1, Decimal("5.00"), 0, Decimal("0.00")),
+        ("a", 2): (1, 1, Decimal("5.00"), 0, Decimal("0.00")),
+    }
+    sums = {
+        row["activity_date"].day: tuple(row)[1:] for row in daily.duplicate_sums(entries).collect()
+    }
+    assert sums[1] == (1, Decimal("5.00"), 1, Decimal("9.00"))
+    assert sums[2] == (0, Decimal("0.00"), 0, Decimal("0.00"))
+
+
+def test_copies_at_one_instant_leave_the_largest_amount_then_the_largest_order(spark) -> None:
+    frame = rows(
+        spark,
+        ("a", "01 09:00", "5.00", "o1", "t1"),
+        ("a", "01 09:00", "7.00", "o1", "t1"),
+        ("b", "01 09:00", "5.00", "o1", "t1"),
+        ("b", "01 09:00", "5.00", "o2", "t1"),
+        ("b", "01 09:00", "6.00", "o2", "t9"),
+    )
+    assert facts(daily.customer_daily(daily.deduplicated_entries(frame))) == {
+        ("a", 1): (1, 1, Decimal("7.00"), 0, Decimal("0.00")),
+        ("b", 1): (1, 2, Decimal("11.00"), 0, Decimal("0.00")),
+    }
+
+
+def balance_rows(spark, *values):
+    records = []
+    for customer, account, at, amount in values:
+        instant = datetime.strptime(f"2024-01-{at}", "%Y-%m-%d %H:%M")
+        records.append(
+            (customer, instant, instant.date(), Decimal(amount), None, None, account, None)
+        )
+    return spark.createDataFrame(records, ROWS)
+
+
+def test_the_last_balance_of_a_day_counts_in_whatever_order_rows_come(spark) -> None:
+    frame = balance_rows(
+        spark,
+        ("a", "x", "01 18:00", "3.00"),
+        ("a", "x", "01 09:00", "9.00"),
+        ("a", "y", "01 09:00", "-1.00"),
+        ("a", None, "02 09:00", "4.00"),
+    )
+    found = {tuple(row) for row in daily.balance_daily(frame).collect()}
+    assert found == {
+        (date(2024, 1, 1), "a", "x", Decimal("3.00")),
+        (date(2024, 1, 1), "a", "y", Decimal("-1.00")),
+        (date(2024, 1, 2), "a", None, Decimal("4.00")),
+    }
+
+
+def test_two_balances_of_an_account_at_one_instant_contradict_each_other(spark) -> None:
+    frame = balance_rows(
+        spark,
+        ("a", "x", "01 09:00", "3.00"),
+        ("a", "x", "01 09:00", "3.00"),
+        ("a", "y", "01 09:00", "3.00"),
+        ("a", "y", "01 09:00", "4.00"),
+        ("b", None, "01 09:00", "3.00"),
+        ("b", None, "01 09:00", "4.00"),
+    )
+    found = daily.contradicting_balances(frame).collect()
+    assert {(row["customer_id"], row["account_id"]) for row in found} == {("a", "y"), ("b", None)}
