@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
@@ -46,14 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RfmSparkError as error:
         display.failed(str(error))
         if options.verbose:
-            raise
+            traceback.print_exc()
         return error.exit_code
     except KeyboardInterrupt:
         display.failed("interrupted; what was published stays, the same command goes on")
         return 130
     except Exception as error:
         if options.verbose:
-            raise
+            traceback.print_exc()
         reason = str(error).strip().splitlines() or [""]
         display.failed(f"unexpected {type(error).__name__}: {reason[0]} (-v shows the stack)")
         return UNEXPECTED

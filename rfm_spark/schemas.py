@@ -199,6 +199,7 @@ SCORE_THRESHOLDS = Table(
         _key("snapshot_date", "date", "date the edges were cut on"),
         Field("customers", "bigint", "customers with a purchase, over whom they were cut"),
         Field("scoring_hash", "string", "changes with roles, bins or methods"),
+        Field("use_hash", "string", "changes with the rule map or the weights"),
         Field("rules", "string", "name of the rule map in force"),
         Field("rules_hash", "string"),
         Field("rules_map", "string", "the resolved rule map as JSON"),

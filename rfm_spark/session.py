@@ -6,6 +6,7 @@ the Databricks cluster. Only what Delta Lake needs is added, and only where it i
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -15,6 +16,7 @@ from importlib import metadata
 from pathlib import Path
 
 from pyspark.errors import AnalysisException, PySparkException
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from rfm_spark.caller_settings import caller_settings
@@ -25,6 +27,13 @@ CATALOG = "spark.sql.catalog.spark_catalog"
 PACKAGES = "spark.jars.packages"
 DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
+
+# For sessions that this program starts itself, unless the caller says otherwise: no progress bar
+# among its own lines, and two tasks instead of fifty to rebuild the state of a table of few files.
+LOCAL_DEFAULTS = {
+    "spark.ui.showConsoleProgress": "false",
+    "spark.databricks.delta.snapshotPartitions": "2",
+}
 
 JAVA_HELP = (
     "Spark needs Java 17 or 21 and found none: install it (Debian and Ubuntu: apt-get install "
@@ -46,6 +55,8 @@ def spark_session(app_name: str, *, verbose: bool = False) -> Iterator[SparkSess
     Raises:
         PlatformError: No Java, no Delta Lake, or versions that do not fit together.
     """
+    if not verbose:
+        _leave_errors_to_us()
     if (found := SparkSession.getActiveSession()) is not None:
         yield found
         return
@@ -61,13 +72,13 @@ def spark_session(app_name: str, *, verbose: bool = False) -> Iterator[SparkSess
 def run_settings(spark: SparkSession, timezone: str) -> Iterator[None]:
     """ANSI arithmetic and the business time zone while a command runs; restored afterwards.
 
-    The tables here have few files each, so two tasks rebuild the state of a Delta table faster
-    than Delta's default of fifty; a number that the caller has set stays.
+    A timestamp is an instant, also where the caller's default is timestamp_ntz.
     """
-    wanted = {"spark.sql.ansi.enabled": "true", "spark.sql.session.timeZone": timezone}
-    partitions = "spark.databricks.delta.snapshotPartitions"
-    if spark.conf.get(partitions, None) is None:
-        wanted[partitions] = "2"
+    wanted = {
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.session.timeZone": timezone,
+        "spark.sql.timestampType": "TIMESTAMP_LTZ",
+    }
     before = {key: spark.conf.get(key, None) for key in wanted}
     try:
         for key, value in wanted.items():
@@ -103,6 +114,12 @@ def delta_coordinate() -> str:
     return f"io.delta:delta-spark{suffix}_2.13:{delta}"
 
 
+def _leave_errors_to_us() -> None:
+    """PySpark logs what it raises to stderr, with its stack, even where it is caught."""
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        PySparkLogger.getLogger(name).setLevel(logging.CRITICAL)
+
+
 def _is_managed() -> bool:
     """Databricks and Spark Connect: the session belongs to somebody else."""
     return "DATABRICKS_RUNTIME_VERSION" in os.environ or bool(os.environ.get("SPARK_REMOTE"))
@@ -125,8 +142,9 @@ def _start(app_name: str, *, verbose: bool) -> SparkSession:
     if not brings_delta:
         packages = [given[PACKAGES]] if PACKAGES in given else []
         builder = builder.config(PACKAGES, ",".join([*packages, delta_coordinate()]))
-    if "spark.ui.showConsoleProgress" not in given:
-        builder = builder.config("spark.ui.showConsoleProgress", "false")
+    for key, value in LOCAL_DEFAULTS.items():
+        if key not in given:
+            builder = builder.config(key, value)
     with _quiet(verbose=verbose) as log:
         try:
             spark = builder.getOrCreate()
@@ -210,6 +228,8 @@ def _why_no_start(error: Exception, log: Path | None) -> str:
             "network, or set spark.jars to a copy of the Delta JARs in spark-defaults.conf"
         )
     if "UnsupportedClassVersionError" in text:
-        return "Spark needs Java 17 or 21, and the Java here is older; " + JAVA_HELP.split(": ")[1]
+        return (
+            "Spark needs Java 17 or 21, and the Java here is older; " + JAVA_HELP.split(": ", 1)[1]
+        )
     last = next((line for line in reversed(text.splitlines()) if line.strip()), str(error))
     return f"Spark did not start: {last.strip()}; -v shows its whole log"

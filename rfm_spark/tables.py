@@ -6,6 +6,9 @@ written by predicate, so that writing a date again leaves one copy of it.
 
 from __future__ import annotations
 
+import re
+import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pyspark.errors import AnalysisException, PySparkException
@@ -23,6 +26,12 @@ _MISSING = {
     "DELTA_PATH_DOES_NOT_EXIST",
     "PATH_NOT_FOUND",
 }
+# Delta's conflicts are Java classes that PySpark does not translate; over Connect they are text.
+_CONFLICT = re.compile(
+    r"Concurrent(Append|DeleteRead|DeleteDelete|Transaction|Write|Modification)Exception|"
+    r"(MetadataChanged|ProtocolChanged)Exception|"
+    r"DELTA_(CONCURRENT_|METADATA_CHANGED|PROTOCOL_CHANGED)"
+)
 # Readers without deletion vectors or column mapping can open every table.
 _PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
 
@@ -128,17 +137,26 @@ class Store:
             where: SQL predicate; every row of ``frame`` must satisfy it.
             run_id: Kept in the commit.
         """
-        self.ensure(table)
-        writer = self._ordered(table, frame).writeTo(self.identifier(table.name))
-        self._commit(lambda: writer.option("userMetadata", run_id).overwrite(F.expr(where)))
-        return self._written(table.name, run_id)
+        return self._write(table, frame, run_id, where)
 
     def append(self, table: Table, frame: DataFrame, run_id: str) -> Written:
         """Add rows, in one commit."""
-        self.ensure(table)
-        writer = self._ordered(table, frame).writeTo(self.identifier(table.name))
-        self._commit(lambda: writer.option("userMetadata", run_id).append())
-        return self._written(table.name, run_id)
+        return self._write(table, frame, run_id, None)
+
+    def _write(self, table: Table, frame: DataFrame, run_id: str, where: str | None) -> Written:
+        commit = f"{run_id} {uuid.uuid4().hex}"
+
+        def write() -> None:
+            self.ensure(table)
+            writer = self._ordered(table, frame).writeTo(self.identifier(table.name))
+            writer = writer.option("userMetadata", commit)
+            if where is None:
+                writer.append()
+            else:
+                writer.overwrite(F.expr(where))
+
+        _or_conflict(write)
+        return self._written(table.name, commit)
 
     def _ordered(self, table: Table, frame: DataFrame) -> DataFrame:
         missing = sorted(set(table.columns) ^ set(frame.columns))
@@ -177,24 +195,26 @@ class Store:
             name = self.identifier(table.name)
             self.spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({columns})")
 
-    def _commit(self, write: object) -> None:
-        try:
-            write()  # type: ignore[operator]
-        except PySparkException as error:
-            if "Concurrent" in str(error)[:400] or "CONCURRENT" in (error.getCondition() or ""):
-                raise ConflictError(
-                    "another run changed the same rows at the same time and won; nothing of this "
-                    "write was published, run the command again"
-                ) from error
-            raise
-
-    def _written(self, table: str, run_id: str) -> Written:
+    def _written(self, table: str, commit: str) -> Written:
+        """The commit with that mark; Delta makes none where nothing is written and nothing goes."""
         history = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(table)} LIMIT 20")
-        own = history.where(F.col("userMetadata") == run_id).orderBy(F.desc("version"))
-        row = own.select("version", "operationMetrics").first()
-        if row is None:
-            raise ValueError(f"{table}: no commit of run {run_id} among the last 20")
-        return Written(row["version"], int(row["operationMetrics"].get("numOutputRows", 0)))
+        rows = history.select("version", "operationMetrics", "userMetadata").collect()
+        for row in rows:
+            if row["userMetadata"] == commit:
+                return Written(row["version"], int(row["operationMetrics"]["numOutputRows"]))
+        return Written(max(row["version"] for row in rows), 0)
+
+
+def _or_conflict(write: Callable[[], None]) -> None:
+    try:
+        write()
+    except Exception as error:
+        if _CONFLICT.search(str(error)):
+            raise ConflictError(
+                "another run changed the same rows at the same time and won; nothing of this "
+                "write was published, run the command again"
+            ) from error
+        raise
 
 
 def _quoted(name: str) -> str:

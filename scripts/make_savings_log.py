@@ -56,6 +56,8 @@ def main() -> int:
     if done.exists():
         print(f"the savings log is already in {options.out}")
         return 0
+    for marker in options.out.glob("_made_*"):
+        marker.unlink()
     with spark_session("make savings log") as spark, run_settings(spark, TIMEZONE):
         write_log(spark, str(options.out), options.customers, options.snapshot_date, options.seed)
     done.touch()

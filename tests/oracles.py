@@ -68,7 +68,7 @@ def features(
         in_window = [row for row in rows if row.day >= first]
         per_day = daily(in_window).values()
         begun = [*purchase_days[:1], *sorted(row.day for row in own)[:1]]
-        start = known_starts.get(person) or min(begun, default=None)
+        start = starts.get(person) or min(begun, default=None)
         tenure = (snapshot - start).days if start else None
         orders = sum(day[0] for day in per_day)
         bought = sum((row.amount for row in in_window if row.amount >= 0), Decimal("0.00"))

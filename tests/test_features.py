@@ -13,7 +13,6 @@ from oracles import daily as daily_oracle
 from oracles import features as features_oracle
 
 from rfm_spark.features import assembly, aum, rfm
-from rfm_spark.features.customers import repeated, standing
 
 DAILY = (
     "activity_date date, customer_id string, orders bigint, lines bigint, "
@@ -35,7 +34,7 @@ def compute(spark, daily=(), balances=None, customers=None, window_days=None, st
     purchases = rfm.purchase_history(frame, snapshot_date=SNAPSHOT, first_day=first_day)
     people = None
     if customers is not None:
-        people = standing(spark.createDataFrame(customers, STARTS), snapshot_date=SNAPSHOT)
+        people = spark.createDataFrame(customers, STARTS)
     held = None
     if balances is not None:
         steps = aum.balance_steps(
@@ -163,9 +162,10 @@ def test_nobody_is_lost_whoever_knows_them(spark) -> None:
     assert found["buyer"]["aum"] is None
 
 
-def test_a_customer_in_two_rows_is_found(spark) -> None:
-    rows = spark.createDataFrame([("a", None, None), ("a", None, None), ("b", None, None)], STARTS)
-    assert [row["customer_id"] for row in repeated(rows).collect()] == ["a"]
+def test_a_start_after_the_snapshot_stays_what_it_is(spark) -> None:
+    row = compute(spark, [bought(31)], customers=[("a", day(40), Decimal("5.00"))])["a"]
+    assert (row["start_date"], row["tenure_days"], row["aum"]) == (day(40), -8, Decimal("5.00"))
+    assert row["aum_per_day"] is None
 
 
 @pytest.mark.parametrize(

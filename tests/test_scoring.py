@@ -139,7 +139,9 @@ def test_thresholds_say_which_values_get_a_score_and_come_back_as_edges(spark) -
     assert by_score["frequency", 2] == (1.0, 1.0)
     assert by_score["aum", 1] == by_score["aum", 2] == (None, None)
     stored = [
-        r | {"thresholds_version": "v", "snapshot_date": date(2024, 1, 1), "scoring_hash": "h"}
+        r
+        | {"thresholds_version": "v", "snapshot_date": date(2024, 1, 1), "scoring_hash": "h"}
+        | {"use_hash": "u", "customers": 3}
         for r in reversed(records)
     ]
     assert thresholds_from(stored).edges == edges

@@ -33,8 +33,11 @@ def by_silhouette(best: Sequence[Fit], min_share: float) -> tuple[Fit, str]:
     if not large_enough:
         chosen = max(best, key=lambda fit: (fit.min_share, -fit.k))
         return chosen, f"every k has a cluster below {min_share:.1%}; this one's is the largest"
-    highest = max(fit.silhouette or -1.0 for fit in large_enough)
-    near = [fit for fit in large_enough if highest - (fit.silhouette or -1.0) <= SILHOUETTE_TIE]
+    measured = [(fit, s) for fit in large_enough if (s := fit.silhouette) is not None]
+    if not measured:
+        return large_enough[0], "there is nothing to tell customers apart by"
+    highest = max(silhouette for _, silhouette in measured)
+    near = [fit for fit, silhouette in measured if highest - silhouette <= SILHOUETTE_TIE]
     chosen = min(near, key=lambda fit: fit.k)
     left_out = len(best) - len(large_enough)
     why = f"highest silhouette, {highest:.3f}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pyspark import inheritable_thread_target
 from pyspark.ml.clustering import KMeans
 from pyspark.ml.evaluation import ClusteringEvaluator
 from pyspark.sql import DataFrame
@@ -72,11 +73,14 @@ def sweep(
     """
     tasks = [(k, seed) for k in ks for seed in range(1, seeds + 1)]
     fits: list[Fit] = []
+
+    def fit_one(task: tuple[int, int]) -> Fit:
+        k, seed = task
+        return _fit(vectors, points, weights, k=k, seed=seed, max_iter=max_iter)
+
+    with_session = inheritable_thread_target(vectors.sparkSession)(fit_one)
     with ThreadPoolExecutor(threads) as pool:
-        results = pool.map(
-            lambda task: _fit(vectors, points, weights, k=task[0], seed=task[1], max_iter=max_iter),
-            tasks,
-        )
+        results = pool.map(with_session, tasks)
         for done, fit in enumerate(results, 1):
             progress(done, len(tasks))
             if len(fit.centroids) == fit.k:

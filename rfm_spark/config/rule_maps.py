@@ -22,7 +22,7 @@ class RuleEntry(Settings):
 
     name: str
     action: str = ""
-    codes: list[int | str] | None = None
+    codes: Annotated[list[int | str], Field(min_length=1)] | None = None
     r: Range | None = None
     f: Range | None = None
     m: Range | None = None

@@ -50,7 +50,7 @@ class Roles(Settings):
     @field_validator("*")
     @classmethod
     def _feature(cls, value: str | None) -> str | None:
-        return value and _known(value, list(FEATURE_LABELS), "a feature")
+        return None if value is None else _known(value, list(FEATURE_LABELS), "a feature")
 
 
 class BinsByRole(Settings):
@@ -208,6 +208,12 @@ class RfmSettings(Settings):
     def _model_dir(self) -> RfmSettings:
         if not self.is_path_store and self.model_dir is None:
             raise ValueError("model_dir is required where store is catalog.schema")
+        return self
+
+    @model_validator(mode="after")
+    def _scores_exist(self) -> RfmSettings:
+        if "a_score" in (self.clustering.features or ()) and self.scoring.roles.aum is None:
+            raise ValueError("clustering.features names a_score, but no feature plays roles.aum")
         return self
 
     @model_validator(mode="after")

@@ -20,9 +20,10 @@ def customer_features(
 ) -> DataFrame:
     """The features of everybody known before the snapshot date.
 
-    The start is the one from ``customers``, else the earlier of first purchase and first balance.
-    Counts are 0 without transactions; aum is null for a customer of whom no source says a balance.
-    Division by zero or a negative number gives null.
+    Known is who has a transaction or a balance before that date, or a ``customers`` row whose start
+    is before it or not given. The start is the one from ``customers``, else the earlier of first
+    purchase and first balance. Counts are 0 without transactions; aum is null for a customer of
+    whom no source says a balance. Division by zero or a negative number gives null.
 
     Args:
         purchases: From ``rfm.purchase_history``.
@@ -35,7 +36,7 @@ def customer_features(
         One row per customer, the columns of ``customer_features``.
     """
     day = F.lit(snapshot_date)
-    everybody = _everybody(purchases, balances, customers)
+    everybody = _everybody(purchases, balances, customers, snapshot_date)
     tenure = F.datediff(day, "start_date")
     mean_from = F.col("start_date")
     if first_day is not None:
@@ -68,7 +69,10 @@ def is_silent(days: int) -> Column:
 
 
 def _everybody(
-    purchases: DataFrame, balances: DataFrame | None, customers: DataFrame | None
+    purchases: DataFrame,
+    balances: DataFrame | None,
+    customers: DataFrame | None,
+    snapshot_date: date,
 ) -> DataFrame:
     """Full outer join of what the sources know, with the start of the relation."""
     nothing = F.lit(None)
@@ -82,8 +86,13 @@ def _everybody(
         everybody = everybody.join(balances, on="customer_id", how="full_outer")
         first_balance, balance_days = F.col("first_balance_date"), F.col("balance_days")
         aum = F.col("balance")
+    is_known = F.col("orders").isNotNull()
+    if balances is not None:
+        is_known = is_known | F.col("balance").isNotNull()
+    if customers is not None:
+        is_known = is_known | given_start.isNull() | (given_start < F.lit(snapshot_date))
     first_known = F.least(F.col("first_activity_date"), first_balance)
-    return everybody.select(
+    return everybody.where(is_known).select(
         "customer_id",
         "first_activity_date",
         "last_activity_date",

@@ -118,6 +118,8 @@ def contradicting_balances(balances: DataFrame) -> DataFrame:
         balances.groupBy("customer_id", "account_id", "instant")
         .agg(F.min("amount").alias("one"), F.max("amount").alias("other"))
         .where(F.col("one") != F.col("other"))
+        .withColumn("at", F.col("instant").cast("string"))
+        .drop("instant")
     )
 
 

@@ -51,3 +51,14 @@ def missing_ranges(ingested: Collection[date], last: date, reprocess_days: int) 
 def days_between(first: date, last: date) -> list[date]:
     """All days from first to last, both included."""
     return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]
+
+
+def runs_of_days(days: Collection[date]) -> list[tuple[date, date]]:
+    """Unbroken runs of days as (first, last), oldest first."""
+    runs: list[tuple[date, date]] = []
+    for day in sorted(days):
+        if runs and day == runs[-1][1] + ONE_DAY:
+            runs[-1] = (runs[-1][0], day)
+        else:
+            runs.append((day, day))
+    return runs

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 from rfm_spark.ingest.cleaning import REFUND_DROPPED
 
 DUPLICATE_MEASURES = ("duplicate", "duplicate_conflicting")
+EMPTY_FROM, EMPTY_TO = "empty_from", "empty_to"
 _NOTHING = (0, Decimal(0))
 
 
@@ -90,7 +91,8 @@ class Tally:
 
     def rejected(self) -> dict[str, int]:
         """Rows per reject reason, without what policy dropped."""
-        other = {"read", "accepted", "rounding", REFUND_DROPPED, *DUPLICATE_MEASURES}
+        other = {"read", "accepted", "rounding", EMPTY_FROM, EMPTY_TO, REFUND_DROPPED}
+        other |= set(DUPLICATE_MEASURES)
         reasons = {measure for _, measure in self.counts} - other
         return {reason: self.rows_of(reason) for reason in sorted(reasons)}
 
@@ -98,6 +100,10 @@ class Tally:
         """The last business day with an accepted row."""
         days = [d for (d, name), (n, _) in self.counts.items() if name == "accepted" and d and n]
         return max(days, default=None)
+
+    def first_day(self) -> date | None:
+        """The first business day or, for undated rows, log day; None where there is none."""
+        return min((day for day, _ in self.counts if day is not None), default=None)
 
     def records(self, source: str) -> list[tuple[Any, ...]]:
         """Rows of ``ingest_report``, days in order, undated ones first."""

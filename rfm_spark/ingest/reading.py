@@ -90,6 +90,36 @@ def expression_types(
     return types
 
 
+def check_log_date(source: DataFrame, name: str, log_date: str) -> None:
+    """Refuse a log_date that is no day of this source.
+
+    Raises:
+        ConfigurationError: The expression does not fit the source.
+    """
+    try:
+        _ = source.select(F.expr(log_date).cast("date")).schema
+    except AnalysisException as error:
+        raise ConfigurationError(
+            f"sources.{name}.log_date: {log_date!r} is no day of the source: {first_line(error)}. "
+            f"The source's columns are {', '.join(source.columns)}"
+        ) from None
+
+
+def check_pattern(spark: SparkSession, name: str, pattern: str) -> None:
+    """Refuse a timestamp_format that Spark cannot read text by.
+
+    Raises:
+        ConfigurationError: It is no datetime pattern of Spark.
+    """
+    try:
+        spark.range(1).select(F.try_to_timestamp(F.lit("x"), F.lit(pattern))).collect()
+    except Exception as error:
+        raise ConfigurationError(
+            f"sources.{name}.timestamp_format: {pattern!r} is no datetime pattern of Spark: "
+            f"{first_line(error)}"
+        ) from None
+
+
 def referenced_columns(expression: str, columns: list[str]) -> list[str]:
     """Which of the source's columns an expression names."""
     words = re.findall(r"`([^`]+)`|([A-Za-z_]\w*)", expression)

@@ -13,13 +13,15 @@ from pyspark.sql import functions as F
 
 INTEGERS = {"tinyint", "smallint", "int", "bigint"}
 INSTANT_TYPES = {"timestamp", "timestamp_ntz", "date", "string"}
+_CALENDAR = ("0001-01-01", "9999-12-31")
+_BLANK = r"^[\s\p{Z}]*$"
 _ISO_DATE = r"^\d{4}-\d{2}-\d{2}"
 
 
 def is_blank(column: Column, type_: str) -> Column:
     """Null, or text of nothing but white space."""
     blank = column.isNull()
-    return blank | (F.trim(column) == "") if type_ == "string" else blank
+    return blank | column.rlike(_BLANK) if type_ == "string" else blank
 
 
 def is_amount_type(type_: str) -> bool:
@@ -44,10 +46,10 @@ def as_instant(column: Column, type_: str, pattern: str | None) -> Column:
 
 
 def as_day(column: Column, type_: str, pattern: str | None) -> Column:
-    """The calendar day of a value in the session's time zone."""
-    if type_ in {"date", "timestamp_ntz"}:
-        return column.cast("date")
-    return as_instant(column, type_, pattern).cast("date")
+    """The calendar day of a value in the session's time zone; null outside the years 1 to 9999."""
+    is_local = type_ in {"date", "timestamp_ntz"}
+    day = (column if is_local else as_instant(column, type_, pattern)).cast("date")
+    return F.when(day.between(*(F.lit(end).cast("date") for end in _CALENDAR)), day)
 
 
 def as_money(column: Column, type_: str, digits: int, scale: int) -> Column:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 
@@ -22,15 +22,25 @@ def segment_statistics(customers: DataFrame, segment: str, features: Sequence[st
     Returns:
         One row per segment: segment, customers, revenue, mean_<feature>, median_<feature>.
     """
-    statistics = []
-    for feature in features:
-        value = F.col(feature)
-        exact = F.sum(value.cast("decimal(38,8)"))  # a sum of doubles would depend on its order
-        mean = exact.cast("double") / F.nullif(F.count(value), F.lit(0))
-        statistics += [
-            mean.alias(f"mean_{feature}"),
-            F.median(value.cast("double")).alias(f"median_{feature}"),
-        ]
     return customers.groupBy(F.col(segment).alias("segment")).agg(
-        F.count(F.lit(1)).alias("customers"), F.sum("monetary").alias("revenue"), *statistics
+        F.count(F.lit(1)).alias("customers"),
+        F.sum("monetary").alias("revenue"),
+        *(_mean(feature) for feature in features),
+        *(F.median(F.col(name).cast("double")).alias(f"median_{name}") for name in features),
     )
+
+
+def overall_means(customers: DataFrame, features: Sequence[str]) -> DataFrame:
+    """One row over all customers: customers, revenue, mean_<feature>."""
+    return customers.agg(
+        F.count(F.lit(1)).alias("customers"),
+        F.sum("monetary").alias("revenue"),
+        *(_mean(feature) for feature in features),
+    )
+
+
+def _mean(feature: str) -> Column:
+    """Exact: a sum of doubles would depend on the order in which they are added."""
+    value = F.col(feature)
+    exact = F.sum(value.cast("decimal(38,8)")).cast("double")
+    return (exact / F.nullif(F.count(value), F.lit(0))).alias(f"mean_{feature}")

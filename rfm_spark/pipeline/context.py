@@ -6,9 +6,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Protocol
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from rfm_spark.config import Configuration, RfmSettings
 from rfm_spark.errors import DataError
@@ -127,3 +129,9 @@ class Clock:
     def stop(self) -> None:
         """Freeze ``seconds``."""
         self.seconds = time.monotonic() - self._start
+
+
+def days_of_log(context: Context, snapshot_date: date) -> int:
+    """Days from the first ingested day to the snapshot date."""
+    first = context.read("customer_daily").agg(F.min("activity_date")).collect()[0][0]
+    return (snapshot_date - first).days if first else 0

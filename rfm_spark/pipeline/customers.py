@@ -7,7 +7,6 @@ from pyspark.sql import functions as F
 
 from rfm_spark import schemas
 from rfm_spark.errors import ConfigurationError, DataError
-from rfm_spark.features import customers as customers_source
 from rfm_spark.ingest import values
 from rfm_spark.ingest.cleaning import customer_id_type
 from rfm_spark.ingest.reading import expression_types, read_source
@@ -81,7 +80,8 @@ def _refuse(customers: DataFrame) -> None:
         F.coalesce(F.sum(F.col("nameless").cast("bigint")), F.lit(0)).alias("nameless"),
         F.coalesce(F.sum(F.col("unreadable").cast("bigint")), F.lit(0)).alias("unreadable"),
     ).collect()[0]
-    doubled = customers_source.repeated(customers).count()
+    repeated = customers.groupBy("customer_id").count().where(F.col("count") > 1)
+    doubled = repeated.count()
     found = []
     if counts["nameless"]:
         found.append(f"{counts['nameless']:,} rows have no customer_id")

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from rfm_spark.config import Configuration
-from rfm_spark.errors import DataError
+from rfm_spark.errors import DataError, RfmSparkError
 from rfm_spark.ingest.reading import first_line
 from rfm_spark.pipeline import ledger
 from rfm_spark.pipeline.context import Context, Display, Run
@@ -57,7 +56,9 @@ def _data_errors() -> Iterator[None]:
     """What Spark finds wrong with values or files, as one sentence."""
     try:
         yield
-    except PySparkException as error:
+    except RfmSparkError:
+        raise
+    except Exception as error:  # PySpark leaves some of Spark's exceptions untranslated
         found = _DATA_CONDITIONS.search(str(error))
         if found is None:
             raise

@@ -10,7 +10,6 @@ from pyspark.sql import functions as F
 from rfm_spark import schemas
 from rfm_spark.errors import DataError
 from rfm_spark.features import assembly, aum, rfm
-from rfm_spark.features import customers as customers_source
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.customers import read_customers
 
@@ -34,8 +33,6 @@ def features(context: Context, *, snapshot_date: date) -> None:
         context.read("customer_daily"), snapshot_date=snapshot_date, first_day=first_day
     )
     customers = read_customers(context, id_type)
-    if customers is not None:
-        customers = customers_source.standing(customers, snapshot_date=snapshot_date)
     all_features = assembly.customer_features(
         purchases,
         _balances(context, customers, snapshot_date, first_day),
@@ -44,14 +41,14 @@ def features(context: Context, *, snapshot_date: date) -> None:
         first_day=first_day,
     )
     table = schemas.customer_features(id_type, settings.amount_scale)
-    rows = context.write(
-        table, _without_silent(context, all_features), f"snapshot_date = DATE'{snapshot_date}'"
-    )
-    if rows == 0:
+    kept = _without_silent(context, all_features)
+    if not kept.limit(1).collect():
         raise DataError(
-            f"no customer has a transaction or a balance before {snapshot_date}; is the snapshot "
-            "date the day after the last day you want counted?"
+            f"no customer is left to describe as of {snapshot_date}: nobody has a transaction or a "
+            "balance before it, or features.exclude_after_days leaves everybody out; is the "
+            "snapshot date the day after the last day you want counted? Nothing was published"
         )
+    context.write(table, kept, f"snapshot_date = DATE'{snapshot_date}'")
 
 
 def _balances(

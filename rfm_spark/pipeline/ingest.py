@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-from decimal import Decimal
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -13,9 +12,11 @@ from rfm_spark import schemas
 from rfm_spark.config.sources import Balances, Log, Transactions
 from rfm_spark.errors import DataError
 from rfm_spark.ingest import cleaning, daily, measures
-from rfm_spark.ingest.days import DayRange, days_between, missing_ranges
-from rfm_spark.ingest.reading import read_source
+from rfm_spark.ingest.days import DayRange, missing_ranges
+from rfm_spark.ingest.reading import check_log_date, check_pattern, read_source
+from rfm_spark.pipeline import gates
 from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.ingested import ingested_days, write_report
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,28 @@ class _Source:
     mapping: cleaning.LogMapping
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """A range of days of a source, cleaned and counted, that every gate has let through."""
+
+    source: _Source
+    cleaned: DataFrame
+    tally: measures.Tally
+    first: date
+    last: date
+
+    @property
+    def between(self) -> str:
+        """SQL for the days of the range."""
+        return f"BETWEEN DATE'{self.first}' AND DATE'{self.last}'"
+
+
 def ingest(context: Context, *, first: date | None, last: date) -> None:
     """Read the raw logs of some days and publish their daily facts.
 
     Writes ``customer_daily``, ``balance_daily``, ``rejected_transactions`` and, last,
-    ``ingest_report``, which is also the record of which days are in. Nothing is published for a
-    range that a gate refuses.
+    ``ingest_report``, which is also the record of which days are in. Every source is read and
+    judged before anything is written, so nothing is published where a gate refuses.
 
     Args:
         context: The run.
@@ -53,26 +70,18 @@ def ingest(context: Context, *, first: date | None, last: date) -> None:
     if not work:
         context.display.note(f"every day up to {last} is in; nothing to read")
     sources = {name: _open(context, name) for name in work}
-    _same_id_type(context, list(sources.values()))
-    for name, ranges in work.items():
-        for days in ranges:
-            _ingest_range(context, sources[name], days)
-    if "transactions" not in work:
-        _not_lagging(context, None, last)
+    gates.one_id_type(context, {source.name: source.mapping.id_type for source in sources.values()})
+    batches = [_judged(context, sources[name], days) for name in work for days in work[name]]
+    accepted = [b.tally.last_accepted_day() for b in batches if b.source.name == "transactions"]
+    gates.not_lagging(context, accepted, last)
+    for batch in batches:
+        _publish(context, batch)
 
 
 def _ranges(context: Context, name: str, first: date | None, last: date) -> list[DayRange]:
     if first is not None:
         return [DayRange(first, last)]
-    return missing_ranges(_ingested_days(context, name), last, context.settings.reprocess_days)
-
-
-def _ingested_days(context: Context, name: str) -> set[date]:
-    report = context.store.read_or_none("ingest_report")
-    if report is None:
-        return set()
-    days = report.where((F.col("source") == name) & (F.col("measure") == "read"))
-    return {row[0] for row in days.select("activity_date").distinct().collect() if row[0]}
+    return missing_ranges(ingested_days(context, name), last, context.settings.reprocess_days)
 
 
 def _open(context: Context, name: str) -> _Source:
@@ -87,57 +96,40 @@ def _open(context: Context, name: str) -> _Source:
         where=settings.where,
     )
     assert isinstance(settings, Transactions | Balances)
-    expressions = settings.columns.model_dump(exclude_none=True)
     is_balances = isinstance(settings, Balances)
     mapping = cleaning.map_columns(
         frame,
         name,
-        expressions,
+        settings.columns.model_dump(exclude_none=True),
         instant="balance_date" if is_balances else "transaction_ts",
         amount="balance" if is_balances else "amount",
     )
+    if settings.log_date is not None:
+        check_log_date(frame, name, settings.log_date)
+    if settings.timestamp_format is not None:
+        check_pattern(context.spark, name, settings.timestamp_format)
     return _Source(name, settings, frame, mapping)
 
 
-def _same_id_type(context: Context, sources: list[_Source]) -> None:
-    types = {f"sources.{source.name}": source.mapping.id_type for source in sources}
-    if context.store.exists("customer_daily"):
-        types[context.store.address("customer_daily")] = context.customer_id_type()
-    if len(set(types.values())) > 1:
-        listed = ", ".join(f"{name} has {type_}" for name, type_ in types.items())
-        raise DataError(
-            f"customer_id must have one type everywhere: {listed}; cast it in the mapping, as in "
-            "customer_id: cast(user_id as string)"
-        )
-
-
-def _ingest_range(context: Context, source: _Source, days: DayRange) -> None:
-    display = context.display
-    display.stage("ingest", f"{source.name}, {days}")
+def _judged(context: Context, source: _Source, days: DayRange) -> _Batch:
+    context.display.stage("ingest", f"{source.name}, {days}")
     cleaned = _cleaned(context, source, days)
     with context.timed(f"reading {source.name}"):
         tally = measures.Tally.of(measures.measured(cleaned).collect())
-    display.note(f"{tally.rows_of('read'):,} rows read")
-    _check(context, source, tally)
-    _check_share(context, source.name, tally)
+    context.display.note(f"{tally.rows_of('read'):,} rows read")
+    gates.few_rejects(context, source.name, tally)
     if source.name == "transactions":
-        _not_lagging(context, tally.last_accepted_day(), days.last)
-    if days.first is None:
-        if not tally.dated_days:
-            raise DataError(
-                f"sources.{source.name}: no row up to {days.last} in "
-                f"{source.settings.path or source.settings.table}; is it the right place, and "
-                "the right `where`?"
-            )
-        days = DayRange(min(tally.dated_days), days.last)
-    assert days.first is not None
-    between = f"BETWEEN DATE'{days.first}' AND DATE'{days.last}'"
-    if source.name == "transactions":
-        _write_transactions(context, source, cleaned, tally, between)
+        gates.no_refunds(context, tally)
     else:
-        _write_balances(context, source, cleaned, between)
-    _write_rejects(context, source.name, cleaned, tally, between)
-    _write_report(context, source.name, tally, days, between)
+        gates.consistent_balances(context, daily.accepted(cleaned))
+    first = days.first or tally.first_day()
+    if first is None:
+        raise DataError(
+            f"sources.{source.name}: no row up to {days.last} in "
+            f"{source.settings.path or source.settings.table}; is it the right place, and the "
+            "right `where`?"
+        )
+    return _Batch(source, cleaned, tally, first, days.last)
 
 
 def _cleaned(context: Context, source: _Source, days: DayRange) -> DataFrame:
@@ -162,118 +154,50 @@ def _cleaned(context: Context, source: _Source, days: DayRange) -> DataFrame:
     return cleaned.where(measures.in_days(days.first, days.last))
 
 
-def _check(context: Context, source: _Source, tally: measures.Tally) -> None:
-    if source.name == "transactions" and context.settings.returns == "raise" and tally.refunds:
-        raise DataError(
-            f"sources.transactions: {tally.refunds:,} rows have an amount below 0 and `returns` is "
-            "raise; set it to net or drop, or filter them with `where`; nothing was published"
-        )
+def _publish(context: Context, batch: _Batch) -> None:
+    context.display.stage("publish", f"{batch.source.name}, {batch.first} to {batch.last}")
+    if batch.source.name == "transactions":
+        _write_transactions(context, batch)
+    else:
+        types, scale = batch.source.mapping, context.settings.amount_scale
+        table = schemas.balance_daily(types.id_type, "string", scale)
+        balances = daily.balance_daily(daily.accepted(batch.cleaned))
+        context.write(table, balances, f"balance_date {batch.between}")
+    _write_rejects(context, batch)
+    write_report(context, batch.source.name, batch.tally, batch.first, batch.last)
 
 
-def _check_share(context: Context, name: str, tally: measures.Tally) -> None:
-    read, rejected = tally.rows_of("read"), tally.rejected()
-    count = sum(rejected.values())
-    if not count:
-        return
-    share = count / read
-    listed = ", ".join(f"{reason} {rows:,}" for reason, rows in rejected.items())
-    if share > context.settings.max_rejected_share:
-        raise DataError(
-            f"sources.{name}: {count:,} of {read:,} rows ({share:.1%}) would be rejected ({listed})"
-            f", more than max_rejected_share {context.settings.max_rejected_share:.1%}; check the "
-            "mapping of these columns; nothing was published"
-        )
-    context.display.warn(f"{count:,} rows rejected ({listed}), see rejected_transactions")
-
-
-def _write_transactions(
-    context: Context, source: _Source, cleaned: DataFrame, tally: measures.Tally, between: str
-) -> None:
-    settings = source.settings
+def _write_transactions(context: Context, batch: _Batch) -> None:
+    settings = batch.source.settings
     assert isinstance(settings, Transactions)
-    transactions = daily.accepted(cleaned)
+    transactions = daily.accepted(batch.cleaned)
     by_identity = settings.duplicates == "whole_row" or (
         settings.duplicates == "auto" and settings.columns.transaction_id is not None
     )
     if by_identity:
         entries = daily.deduplicated_entries(transactions)
         with context.timed("counting duplicates"):
-            tally.add_duplicates(daily.duplicate_sums(entries).collect())
+            batch.tally.add_duplicates(daily.duplicate_sums(entries).collect())
     else:
         entries = daily.entries(transactions)
-    table = schemas.customer_daily(source.mapping.id_type, context.settings.amount_scale)
-    context.write(table, daily.customer_daily(entries), f"activity_date {between}")
+    table = schemas.customer_daily(batch.source.mapping.id_type, context.settings.amount_scale)
+    context.write(table, daily.customer_daily(entries), f"activity_date {batch.between}")
 
 
-def _write_balances(context: Context, source: _Source, cleaned: DataFrame, between: str) -> None:
-    balances = daily.accepted(cleaned)
-    with context.timed("checking balances"):
-        contradictions = daily.contradicting_balances(balances).limit(3).collect()
-    if contradictions:
-        listed = "; ".join(
-            f"at {row['instant']}: {row['one']} and {row['other']}" for row in contradictions
-        )
-        raise DataError(
-            "sources.balances: an account has two different balances at the same instant "
-            f"({listed}); map a finer balance_date, an account_id, or filter with `where`; "
-            "nothing was published"
-        )
-    types = source.mapping
-    table = schemas.balance_daily(types.id_type, "string", context.settings.amount_scale)
-    context.write(table, daily.balance_daily(balances), f"balance_date {between}")
-
-
-def _write_rejects(
-    context: Context, name: str, cleaned: DataFrame, tally: measures.Tally, between: str
-) -> None:
-    table = schemas.REJECTED_TRANSACTIONS
+def _write_rejects(context: Context, batch: _Batch) -> None:
+    table, tally = schemas.REJECTED_TRANSACTIONS, batch.tally
     nothing = not tally.rejected() and not tally.rows_of(cleaning.REFUND_DROPPED)
     if nothing and not context.store.exists(table.name):
         context.store.ensure(table)
         return
-    rejects = cleaned.where(F.col("reason").isNotNull()).select(
+    name = batch.source.name
+    rejects = batch.cleaned.where(F.col("reason").isNotNull()).select(
         F.lit(name).alias("source"),
         *(F.col(f"raw_{column}").alias(column) for column in schemas.RAW_COLUMNS),
         "reason",
         "activity_date",
         "log_date",
     )
-    undated = f"activity_date IS NULL AND (log_date IS NULL OR log_date {between})"
-    where = f"source = '{name}' AND (activity_date {between} OR ({undated}))"
+    undated = f"activity_date IS NULL AND (log_date IS NULL OR log_date {batch.between})"
+    where = f"source = '{name}' AND (activity_date {batch.between} OR ({undated}))"
     context.write(table, rejects, where)
-
-
-def _write_report(
-    context: Context, name: str, tally: measures.Tally, days: DayRange, between: str
-) -> None:
-    assert days.first is not None
-    ingested = _ingested_days(context, name)
-    later = any(day > days.last for day in ingested)
-    end = days.last if later else max(tally.dated_days, default=None)
-    for day in days_between(days.first, end) if end else ():
-        tally.add(day, "read", 0, Decimal(0))
-    table = schemas.ingest_report(context.settings.amount_scale)
-    exact = f"decimal(38,{context.settings.amount_scale + 8})"
-    types = ", ".join(
-        f"{column.name} {exact if column.name == 'amount' else column.type}"
-        for column in table.fields
-    )
-    frame = context.spark.createDataFrame(tally.records(name), types)
-    where = f"source = '{name}' AND (activity_date {between} OR activity_date IS NULL)"
-    context.write(table, frame, where)
-
-
-def _not_lagging(context: Context, newest: date | None, last: date) -> None:
-    limit = context.settings.max_lag_days
-    if limit is None:
-        return
-    report = context.store.read_or_none("ingest_report")
-    if report is not None:
-        accepted = report.where("source = 'transactions' AND measure = 'accepted' AND rows > 0")
-        stored = accepted.where(F.col("activity_date") <= F.lit(last)).agg(F.max("activity_date"))
-        newest = max(filter(None, (newest, stored.collect()[0][0])), default=None)
-    if newest is None or (last - newest).days >= limit:
-        raise DataError(
-            f"no accepted transaction in the last {limit} days up to {last} (max_lag_days); the "
-            f"newest is of {newest or 'no day at all'}: has the log arrived? Nothing was published"
-        )

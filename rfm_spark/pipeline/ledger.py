@@ -54,6 +54,17 @@ def last_success(context: Context, *, output: str, snapshot_date: date) -> Row |
     return row if row is None or isinstance(row, Row) else None
 
 
+def unfinished_since(context: Context, success: Row, *, snapshot_date: date) -> bool:
+    """Whether another run of the date has started since and has not succeeded."""
+    runs = context.store.read(schemas.RUNS.name).where(
+        (F.col("snapshot_date") == F.lit(snapshot_date)) & (F.col("run_id") != context.run.run_id)
+    )
+    later = runs.where(F.col("started") > F.lit(success["started"]))
+    succeeded = F.max((F.col("status") == SUCCEEDED).cast("int"))
+    ends = later.groupBy("run_id").agg(succeeded.alias("succeeded"))
+    return bool(ends.where("succeeded = 0").limit(1).collect())
+
+
 def _append(
     context: Context,
     command: str,

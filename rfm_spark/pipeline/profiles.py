@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark import schemas
 from rfm_spark.clustering.model import Model
-from rfm_spark.insight.profiles import segment_statistics
+from rfm_spark.insight.profiles import overall_means, segment_statistics
 from rfm_spark.insight.words import insight
 from rfm_spark.pipeline.context import Context
 
@@ -34,7 +34,7 @@ def write_profiles(
         F.col("snapshot_date") == F.lit(snapshot_date)
     )
     with context.timed("describing the segments"):
-        overall = segment_statistics(customers, "snapshot_date", features).collect()[0]
+        overall = overall_means(customers, features).collect()[0]
         records = []
         for kind, known in (("rfm", _rule_segments(context)), ("cluster", _clusters(model))):
             rows = segment_statistics(customers, f"{kind}_segment", features).collect()

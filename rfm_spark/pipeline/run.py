@@ -42,22 +42,27 @@ def run(context: Context, *, snapshot_date: date, retrain: bool) -> None:
 
 
 def _lacks_model(context: Context, snapshot_date: date) -> bool:
-    return (
-        stored_thresholds(context, snapshot_date=snapshot_date) is None
-        or model_in_force(context, snapshot_date=snapshot_date) is None
-    )
+    if model_in_force(context, snapshot_date=snapshot_date) is None:
+        return True
+    if context.settings.scoring.refresh == "every_run":
+        return False
+    return stored_thresholds(context, snapshot_date=snapshot_date) is None
 
 
-_INPUTS = {
-    "customer_features": ("customer_daily", "balance_daily"),
-    "segment_profiles": ("customer_features", "models", "score_thresholds"),
+_STAGES = {
+    "customer_features": (("customer_daily", "balance_daily"), ("customer_features",)),
+    "segment_profiles": (
+        ("customer_features", "models", "score_thresholds"),
+        ("customer_segments", "segment_profiles"),
+    ),
 }
 
 
 def _is_current(context: Context, output: str, snapshot_date: date) -> bool:
     """Whether the last run that wrote this output for the date saw what there is now.
 
-    A customers source has no versions to compare, so features that use one are computed again.
+    A customers source has no versions to compare, so features that use one are computed again. A
+    later run of the date that did not succeed may have written half of it.
     """
     if output == "customer_features" and context.settings.sources.customers is not None:
         return False
@@ -66,9 +71,11 @@ def _is_current(context: Context, output: str, snapshot_date: date) -> bool:
         return False
     if last["config_hash"] != context.configuration.config_hash:
         return False
-    now = {table: context.store.version(table) for table in _INPUTS[output]}
-    seen = {table: last["input_versions"].get(table) for table in _INPUTS[output]}
-    seen |= {
-        table: last["output_versions"][table] for table in seen if table in last["output_versions"]
-    }
-    return now == seen
+    if ledger.unfinished_since(context, last, snapshot_date=snapshot_date):
+        return False
+    inputs, outputs = _STAGES[output]
+    seen = {**last["input_versions"], **last["output_versions"]}
+    now = {table: context.store.version(table) for table in (*inputs, *outputs)}
+    if any(now[table] is None or now[table] < seen.get(table, 0) for table in outputs):
+        return False
+    return all(now[table] == seen.get(table) for table in inputs)

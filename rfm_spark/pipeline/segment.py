@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 from pyspark.sql import Column, DataFrame
@@ -10,9 +11,9 @@ from pyspark.sql import functions as F
 from rfm_spark import schemas
 from rfm_spark.clustering.model import Model, named, with_clusters
 from rfm_spark.errors import DataError, ModelError
-from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.context import Context, days_of_log
 from rfm_spark.pipeline.profiles import write_profiles
-from rfm_spark.pipeline.thresholds import cut_thresholds, scored, stored_thresholds
+from rfm_spark.pipeline.thresholds import scored, thresholds_in_force
 from rfm_spark.scoring.scores import segment_by
 
 _KINDS = ("rfm_segment", "cluster_segment")
@@ -40,10 +41,8 @@ def segment(context: Context, *, snapshot_date: date) -> None:
         raise DataError(
             f"customer_features has no row of {snapshot_date}; run `features` for it first"
         )
-    thresholds = stored_thresholds(context, snapshot_date=snapshot_date)
-    if context.settings.scoring.refresh == "every_run":
-        thresholds = cut_thresholds(context, features, snapshot_date=snapshot_date)
     model = model_in_force(context, snapshot_date=snapshot_date)
+    thresholds = thresholds_in_force(context, features, snapshot_date=snapshot_date)
     if thresholds is None or model is None:
         missing = "model" if model is None else "score edges"
         raise ModelError(
@@ -53,7 +52,8 @@ def segment(context: Context, *, snapshot_date: date) -> None:
     context.display.note(f"model {model.version}, score edges {thresholds.version}")
     customers = scored(context, features, thresholds)
     customers = customers.withColumn("rfm_segment", segment_by(context.rule_map))
-    customers = with_clusters(customers, model.space, model.numbers, model.centroids)
+    space = replace(model.space, missing_days=days_of_log(context, snapshot_date))
+    customers = with_clusters(customers, space, model.numbers, model.centroids)
     customers = customers.withColumns(
         {
             "cluster_segment": named(F.col("cluster"), model),

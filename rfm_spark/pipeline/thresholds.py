@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from pyspark.sql import DataFrame
@@ -21,19 +22,48 @@ _TABLE = schemas.SCORE_THRESHOLDS
 def cut_thresholds(context: Context, features: DataFrame, *, snapshot_date: date) -> Thresholds:
     """Cut edges over the customers with a purchase and store them; writes ``score_thresholds``."""
     scoring = context.settings.scoring
-    bins = scoring.bins_by_role
     purchasers = features.where(~has_no_purchase())
     with context.timed("cutting score edges"):
-        edges = value_edges(purchasers, scoring.feature_by_role, bins)
+        edges = value_edges(purchasers, scoring.feature_by_role, scoring.bins_by_role)
         customers = purchasers.select(F.count(F.lit(1))).collect()[0][0]
     _warn_of_ties(context, edges)
-    version = f"{snapshot_date}-{digest([edges, scoring.edges_hash, context.rule_map.digest])}"
+    return _store(context, edges, customers, snapshot_date)
+
+
+def thresholds_in_force(
+    context: Context, features: DataFrame, *, snapshot_date: date
+) -> Thresholds | None:
+    """The edges to score a date with; None where there are none yet.
+
+    With ``refresh: every_run`` they are cut on the date itself. Stored edges that are used with
+    another rule map or other weights than before are stored again under a version of their own,
+    so that a version always says which map and which weights were in force.
+    """
+    if context.settings.scoring.refresh == "every_run":
+        return cut_thresholds(context, features, snapshot_date=snapshot_date)
+    thresholds = stored_thresholds(context, snapshot_date=snapshot_date)
+    if thresholds is None or thresholds.use_hash == _use_hash(context):
+        return thresholds
+    return _store(context, thresholds.edges, thresholds.customers, snapshot_date)
+
+
+def _use_hash(context: Context) -> str:
+    """Changes with the rule map and the weights that edges are used with."""
+    return digest([context.rule_map.digest, context.settings.scoring.weight_by_role])
+
+
+def _store(
+    context: Context, edges: Mapping[str, Sequence[float]], customers: int, snapshot_date: date
+) -> Thresholds:
+    scoring, use_hash = context.settings.scoring, _use_hash(context)
+    version = f"{snapshot_date}-{digest([edges, scoring.edges_hash, use_hash])}"
     shared = {
         "thresholds_version": version,
         "method": scoring.method,
         "snapshot_date": snapshot_date,
         "customers": customers,
         "scoring_hash": scoring.edges_hash,
+        "use_hash": use_hash,
         "rules": context.rule_map.name,
         "rules_hash": context.rule_map.digest,
         "rules_map": context.rule_map.as_json(),
@@ -45,13 +75,13 @@ def cut_thresholds(context: Context, features: DataFrame, *, snapshot_date: date
             "feature": scoring.feature_by_role[record["metric"]],
             "weight": scoring.weight_by_role[record["metric"]],
         }
-        for record in threshold_records(edges, bins)
+        for record in threshold_records(edges, scoring.bins_by_role)
     ]
     ordered = [tuple(row[name] for name in _TABLE.columns) for row in rows]
     types = ", ".join(f"{field.name} {field.type}" for field in _TABLE.fields)
     frame = context.spark.createDataFrame(ordered, types)
     context.write(_TABLE, frame.repartition(1), f"snapshot_date = DATE'{snapshot_date}'")
-    return Thresholds(version, snapshot_date, scoring.edges_hash, edges)
+    return Thresholds(version, snapshot_date, scoring.edges_hash, use_hash, customers, edges)
 
 
 def stored_thresholds(context: Context, *, snapshot_date: date) -> Thresholds | None:

@@ -20,7 +20,7 @@ from rfm_spark.clustering.space import Moments, Space, moments, scaled_space
 from rfm_spark.clustering.sweep import Fit, sweep
 from rfm_spark.config.settings import digest
 from rfm_spark.errors import DataError, ModelError
-from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.context import Context, days_of_log
 from rfm_spark.pipeline.thresholds import cut_thresholds, scored
 from rfm_spark.scoring.scores import nearest_code
 
@@ -46,7 +46,7 @@ def train(context: Context, *, snapshot_date: date) -> None:
     features = all_features.where(F.col("snapshot_date") == F.lit(snapshot_date))
     thresholds = cut_thresholds(context, features, snapshot_date=snapshot_date)
     customers = scored(context, features, thresholds)
-    space, sums, scaler = _space(context, customers)
+    space, sums, scaler = _space(context, customers, snapshot_date)
     version = _version(context, snapshot_date, space, sums, thresholds.version)
     folder = f"{context.settings.models_location}/{version}"
     points = _stored_coreset(context, customers, space, sums, f"{folder}/coreset")
@@ -69,11 +69,13 @@ def train(context: Context, *, snapshot_date: date) -> None:
     _write_model(context, record, space, chosen, members)
 
 
-def _space(context: Context, customers: DataFrame) -> tuple[Space, Moments, Any]:
+def _space(
+    context: Context, customers: DataFrame, snapshot_date: date
+) -> tuple[Space, Moments, Any]:
     """The scaled space, the sums it follows from, and the fitted scaler (None: no scaling)."""
     settings = context.settings
     names, transform = settings.clustering_features, settings.clustering.transform
-    missing_days = _days_since_first(context, customers)
+    missing_days = days_of_log(context, snapshot_date)
     with context.timed("measuring the features"):
         sums = moments(customers, names, transform, missing_days)
     if sums.customers == 0:
@@ -89,12 +91,6 @@ def _space(context: Context, customers: DataFrame) -> tuple[Space, Moments, Any]
         tuple(float(x) for x in vector.toArray()) for vector in (scaler.mean, scaler.std)
     )
     return replace(space, means=means, stds=stds), sums, scaler
-
-
-def _days_since_first(context: Context, customers: DataFrame) -> int:
-    first = context.read("customer_daily").agg(F.min("activity_date")).collect()[0][0]
-    today = customers.select("snapshot_date").limit(1).collect()
-    return (today[0][0] - first).days if first and today else 0
 
 
 def _version(
@@ -136,6 +132,11 @@ def _fits(context: Context, points: DataFrame, space: Space, scaler: Any) -> tup
             max_iter=clustering.max_iter,
             threads=min(_MOST_THREADS, os.cpu_count() or 1),
             progress=lambda done, total: context.display.working(f"k-means fit {done} of {total}"),
+        )
+    if not fits and clustering.k != "auto":
+        raise ModelError(
+            f"k-means found fewer than the {clustering.k} clusters that clustering.k asks for, "
+            "from every start; use a smaller k, k: auto, or other features"
         )
     return fits or [_single_cluster(scaled, rows[:, -1])], len(rows)
 

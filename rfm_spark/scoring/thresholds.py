@@ -12,11 +12,17 @@ from pyspark.sql import Row
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Edges of every role, and the version they are stored under."""
+    """Edges of every role, and the version they are stored under.
+
+    ``scoring_hash`` changes with what the edges are cut from, ``use_hash`` with the rule map and
+    the weights they are used with; ``customers`` counts those with a purchase when they were cut.
+    """
 
     version: str
     snapshot_date: date
     scoring_hash: str
+    use_hash: str
+    customers: int
     edges: Mapping[str, Sequence[float]]
 
 
@@ -50,5 +56,7 @@ def thresholds_from(rows: Iterable[Row]) -> Thresholds:
         first["thresholds_version"],
         first["snapshot_date"],
         first["scoring_hash"],
+        first["use_hash"],
+        first["customers"],
         {metric: sorted(values) for metric, values in edges.items()},
     )

@@ -1,0 +1,84 @@
+"""What a batch must satisfy before any of it is published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark.errors import DataError
+from rfm_spark.ingest import daily, measures
+from rfm_spark.pipeline.context import Context
+
+
+def one_id_type(context: Context, types: Mapping[str, str]) -> None:
+    """Every source, and what is stored already, has customer ids of one type."""
+    found = {f"sources.{name}": type_ for name, type_ in types.items()}
+    if context.store.exists("customer_daily"):
+        found[context.store.address("customer_daily")] = context.customer_id_type()
+    if len(set(found.values())) > 1:
+        listed = ", ".join(f"{name} has {type_}" for name, type_ in found.items())
+        raise DataError(
+            f"customer_id must have one type everywhere: {listed}; cast it in the mapping, as in "
+            "customer_id: cast(user_id as string)"
+        )
+
+
+def few_rejects(context: Context, name: str, tally: measures.Tally) -> None:
+    """No more than ``max_rejected_share`` of the rows read are rejected."""
+    read, rejected = tally.rows_of("read"), tally.rejected()
+    count = sum(rejected.values())
+    if not count:
+        return
+    share, limit = count / read, context.settings.max_rejected_share
+    listed = ", ".join(f"{reason} {rows:,}" for reason, rows in rejected.items())
+    if share > limit:
+        raise DataError(
+            f"sources.{name}: {count:,} of {read:,} rows ({share:.1%}) would be rejected ({listed})"
+            f", more than max_rejected_share {limit:.1%}; check the mapping of these columns; "
+            "nothing was published"
+        )
+    context.display.warn(f"{count:,} rows rejected ({listed}), see rejected_transactions")
+
+
+def no_refunds(context: Context, tally: measures.Tally) -> None:
+    """No refund at all, where ``returns`` is raise."""
+    if context.settings.returns == "raise" and tally.refunds:
+        raise DataError(
+            f"sources.transactions: {tally.refunds:,} rows have an amount below 0 and `returns` is "
+            "raise; set it to net or drop, or filter them with `where`; nothing was published"
+        )
+
+
+def consistent_balances(context: Context, balances: DataFrame) -> None:
+    """No account states two different balances at one instant."""
+    with context.timed("checking balances"):
+        found = daily.contradicting_balances(balances).limit(3).collect()
+    if found:
+        listed = "; ".join(f"at {row['at']}: {row['one']} and {row['other']}" for row in found)
+        raise DataError(
+            "sources.balances: an account has two different balances at the same instant "
+            f"({listed}); map a finer balance_date, an account_id, or filter with `where`; "
+            "nothing was published"
+        )
+
+
+def not_lagging(context: Context, accepted_days: Iterable[date | None], last: date) -> None:
+    """An accepted transaction in the last ``max_lag_days`` days, new or stored."""
+    limit = context.settings.max_lag_days
+    if limit is None:
+        return
+    days = [day for day in accepted_days if day is not None]
+    report = context.store.read_or_none("ingest_report")
+    if report is not None:
+        accepted = report.where("source = 'transactions' AND measure = 'accepted' AND rows > 0")
+        stored = accepted.where(F.col("activity_date") <= F.lit(last)).agg(F.max("activity_date"))
+        days += [day for (day,) in stored.collect() if day is not None]
+    newest = max(days, default=None)
+    if newest is None or (last - newest).days >= limit:
+        raise DataError(
+            f"no accepted transaction in the last {limit} days up to {last} (max_lag_days); the "
+            f"newest is of {newest or 'no day at all'}: has the log arrived? Nothing was published"
+        )

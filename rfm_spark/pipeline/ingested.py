@@ -1,0 +1,68 @@
+"""Which days are in: kept in ``ingest_report``, beside what was read.
+
+A day with rows has a row with the measure ``read``. Days in between that had none are kept as
+runs of days, by their first and last day (``empty_from``, ``empty_to``), so that one row of the
+year 1 does not fill the table with two thousand years of zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from decimal import Decimal
+
+from pyspark.sql import functions as F
+
+from rfm_spark import schemas
+from rfm_spark.ingest.days import days_between, runs_of_days
+from rfm_spark.ingest.measures import EMPTY_FROM, EMPTY_TO, Tally
+from rfm_spark.pipeline.context import Context
+
+
+def ingested_days(context: Context, source: str) -> set[date]:
+    """Days that count as ingested: they, or a later day of the same ingest, had rows."""
+    read, starts, ends = _marks(context, source)
+    empty = (days_between(first, end) for first, end in zip(starts, ends, strict=True))
+    return read.union(*empty)
+
+
+def write_report(context: Context, source: str, tally: Tally, first: date, last: date) -> None:
+    """Write what was read of a range, and which days are in now; writes ``ingest_report``."""
+    days_in = ingested_days(context, source)
+    read, _, _ = _marks(context, source)
+    read = {day for day in read if not first <= day <= last} | tally.dated_days
+    later = any(day > last for day in days_in)
+    end = last if later else max(tally.dated_days, default=None)
+    days_in = {day for day in days_in if not first <= day <= last}
+    if end is not None:
+        days_in.update(days_between(first, end))
+    for start, stop in runs_of_days(days_in - read):
+        tally.add(start, EMPTY_FROM, 0, Decimal(0))
+        tally.add(stop, EMPTY_TO, 0, Decimal(0))
+    table = schemas.ingest_report(context.settings.amount_scale)
+    exact = f"decimal(38,{context.settings.amount_scale + 8})"
+    types = ", ".join(
+        f"{column.name} {exact if column.name == 'amount' else column.type}"
+        for column in table.fields
+    )
+    frame = context.spark.createDataFrame(tally.records(source), types)
+    where = (
+        f"source = '{source}' AND (activity_date BETWEEN DATE'{first}' AND DATE'{last}' OR "
+        f"activity_date IS NULL OR measure IN ('{EMPTY_FROM}', '{EMPTY_TO}'))"
+    )
+    context.write(table, frame, where)
+
+
+def _marks(context: Context, source: str) -> tuple[set[date], list[date], list[date]]:
+    report = context.store.read_or_none("ingest_report")
+    if report is None:
+        return set(), [], []
+    marks = report.where(
+        (F.col("source") == source) & F.col("measure").isin("read", EMPTY_FROM, EMPTY_TO)
+    )
+    rows = marks.where("activity_date IS NOT NULL").select("activity_date", "measure").collect()
+
+    def days(measure: str) -> Iterable[date]:
+        return (row["activity_date"] for row in rows if row["measure"] == measure)
+
+    return set(days("read")), sorted(days(EMPTY_FROM)), sorted(days(EMPTY_TO))
