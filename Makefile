@@ -1,0 +1,52 @@
+# The one door: `make` alone lists what there is to do.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+VENV ?= .venv
+PYTHON := $(VENV)/bin/python
+RFM := $(VENV)/bin/rfm-spark
+DEMO_DIR ?= demo
+export RFM_DEMO_DIR := $(abspath $(DEMO_DIR))
+SAVINGS_CUSTOMERS ?= 20000
+# Settings for one machine, with a reason per line; yours win: make demo PYSPARK_SUBMIT_ARGS="..."
+export PYSPARK_SUBMIT_ARGS ?= --properties-file $(abspath conf/spark/local.conf) pyspark-shell
+
+.PHONY: help setup demo demo-savings test test-all lint format package clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready ## Make the virtual environment, and see that Java is there
+
+$(VENV)/.ready: pyproject.toml requirements.txt scripts/setup.sh
+	@VENV=$(VENV) bash scripts/setup.sh
+	@touch $@
+
+demo: setup ## Run the main job on a real year of grocery lines
+	@$(PYTHON) scripts/fetch_retail_log.py --out $(RFM_DEMO_DIR)/retail/log
+	@$(RFM) run --config conf/retail_demo.yaml --snapshot-date 2018-01-01
+
+demo-savings: setup ## Make the log of a savings app and run RFM + AUM on it
+	@$(PYTHON) scripts/make_savings_log.py --out $(RFM_DEMO_DIR)/savings/log --customers $(SAVINGS_CUSTOMERS)
+	@$(RFM) run --config conf/savings_demo.yaml --snapshot-date 2026-01-01
+
+test: setup ## Run the tests that take minutes
+	@$(PYTHON) -m pytest -m "not slow"
+
+test-all: setup lint ## Run every test, also the slow ones, after the linters
+	@$(PYTHON) -m pytest
+
+lint: setup ## Check style and types
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+format: setup ## Put the code in shape
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+package: setup ## Build the wheel for spark-submit --py-files
+	@$(PYTHON) -m build --wheel --outdir dist .
+
+clean: ## Remove what was made: environment, demo, builds
+	@rm -rf $(VENV) $(DEMO_DIR) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

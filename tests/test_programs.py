@@ -1,0 +1,109 @@
+"""The programs as users start them: each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+from test_pipeline import CONFIG, SNAPSHOT, contents, life, make_log
+
+PROJECT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
+
+
+def start(*command: str, **environment: str) -> str:
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=PROJECT,
+        env={**os.environ, "PYSPARK_PYTHON": sys.executable, **environment},
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def arrow(store: Path, table: str):
+    return DeltaTable(str(store / table)).to_pyarrow_table()
+
+
+def total(store: Path, table: str, column: str) -> Decimal:
+    return sum(arrow(store, table)[column].to_pylist())
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("dist")
+    start(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), ".")
+    return next(out.glob("*.whl"))
+
+
+def test_a_submitted_wheel_gives_the_tables_of_the_program(project, spark, wheel) -> None:
+    make_log(project, life())
+    project.configure(CONFIG)
+    arguments = ("--config", str(project.config), "--snapshot-date", SNAPSHOT)
+    start(sys.executable, "-m", "rfm_spark.cli", "run", *arguments)
+    submit = str(Path(sys.executable).parent / "spark-submit")
+    job = str(PROJECT / "jobs" / "run.py")
+    path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    # Nothing is said of Delta Lake on the submit line: the program brings it.
+    submitted = (submit, "--master", "local[2]", "--py-files", str(wheel), job, *arguments)
+    start(*submitted, "--set", "store=./submitted/", **path)
+    assert contents(project, spark, store="submitted") == contents(project, spark)
+
+
+def test_the_retail_demo(tmp_path) -> None:
+    environment = {"RFM_DEMO_DIR": str(tmp_path)}
+    log = str(tmp_path / "retail" / "log")
+    start(sys.executable, "scripts/fetch_retail_log.py", "--out", log)
+    run = (sys.executable, "-m", "rfm_spark.cli", "run", "--config", "conf/retail_demo.yaml")
+    shown = start(*run, "--snapshot-date", "2018-01-01", **environment)
+    assert "1,469,307 rows read" in shown
+    assert "Champions" in shown
+    store = tmp_path / "retail" / "warehouse"
+    assert total(store, "customer_features", "monetary") == Decimal("4596039.58")
+    assert total(store, "customer_daily", "purchase_amount") == Decimal("4596039.58")
+    assert total(store, "customer_daily", "lines") == 1_469_307
+    labels = arrow(store, "customer_segments")
+    assert labels.num_rows == len(set(labels["customer_id"].to_pylist())) == 2_469
+    again = start(*run, "--snapshot-date", "2018-01-01", **environment)
+    assert "nothing to read" in again
+    assert arrow(store, "customer_segments").equals(labels)
+
+
+def test_the_savings_demo_knows_what_everybody_holds(tmp_path) -> None:
+    environment = {"RFM_DEMO_DIR": str(tmp_path)}
+    folder = tmp_path / "savings" / "log"
+    make = (sys.executable, "scripts/make_savings_log.py", "--customers", "300")
+    start(*make, "--out", str(folder))
+    assert "already" in start(*make, "--out", str(folder))
+    run = (sys.executable, "-m", "rfm_spark.cli", "run", "--config", "conf/savings_demo.yaml")
+    shown = start(*run, "--snapshot-date", "2026-01-01", **environment)
+    assert "AUM per day (NGN)" in shown
+    store = tmp_path / "savings" / "warehouse"
+    import duckdb
+
+    features = arrow(store, "customer_features")
+    query = f"""
+        SELECT count(*), count_if(f.aum IS DISTINCT FROM t.aum), count(t.aum)
+        FROM '{folder}/truth/*.parquet' t FULL JOIN features f ON t.user_id = f.customer_id
+    """
+    people, wrong, holders = duckdb.sql(query).fetchone()
+    assert (people, wrong) == (300, 0)
+    assert holders > 250
+    reasons = set(arrow(store, "rejected_transactions")["reason"].to_pylist())
+    assert reasons == {"missing_customer_id", "bad_amount", "bad_timestamp"}
+    shutil.rmtree(tmp_path / "savings")
+
+
+def test_make_alone_lists_the_targets() -> None:
+    shown = start("make")
+    for target in ("demo", "demo-savings", "test", "test-all", "lint", "package"):
+        assert f"make {target} " in shown
