@@ -119,14 +119,15 @@ class Store:
                 + (f"PARTITIONED BY ({partition}) " if partition else "")
                 + f"COMMENT {_text(table.grain)} TBLPROPERTIES ({properties})"
             )
+            self._match(table)
         except PySparkException as error:
-            if "NON_EMPTY_LOCATION" in (error.getCondition() or ""):
+            condition = error.getCondition() or ""
+            if "NON_EMPTY_LOCATION" in condition or condition in _MISSING:
                 raise DataError(
                     f"{self.address(table.name)} holds files that are no Delta table; move them, "
                     "or point `store` elsewhere"
                 ) from None
             raise
-        self._match(table)
 
     def replace(self, table: Table, frame: DataFrame, where: str, run_id: str) -> Written:
         """Replace the rows that a predicate selects, in one commit.

@@ -171,3 +171,24 @@ def test_the_hash_changes_with_any_setting(load) -> None:
 @pytest.mark.parametrize("file", sorted((PROJECT / "conf").glob("*.yaml")), ids=lambda p: p.name)
 def test_shipped_configurations_are_accepted(file: Path) -> None:
     assert load_configuration(file, environment={}).settings.store
+
+
+def test_the_readmes_ten_lines_are_a_configuration(load) -> None:
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    text = readme.split("```yaml\n")[1].split("```")[0]
+    assert load(text).settings.sources.transactions.columns.amount == "price * quantity"
+
+
+def test_the_reference_names_every_setting_and_its_default(load) -> None:
+    import yaml
+
+    reference = yaml.safe_load((PROJECT / "conf" / "reference.yaml").read_text())
+    defaults = load().settings.model_dump(mode="json")
+    for section in ("features", "scoring", "clustering"):
+        assert set(reference[section]) == set(defaults[section])
+        given = load(MINIMAL + yaml.safe_dump({section: reference[section]})).settings
+        assert given.model_dump(mode="json")[section] == defaults[section]
+    assert set(reference) == set(defaults)
+    for source in ("transactions", "balances", "customers"):
+        known = load(yaml.safe_dump(reference)).settings.sources.model_dump()[source]
+        assert set(reference["sources"][source]) <= set(known)

@@ -9,6 +9,7 @@ import sys
 from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pytest
 from deltalake import DeltaTable
 from test_pipeline import CONFIG, SNAPSHOT, contents, life, make_log
@@ -88,14 +89,13 @@ def test_the_savings_demo_knows_what_everybody_holds(tmp_path) -> None:
     shown = start(*run, "--snapshot-date", "2026-01-01", **environment)
     assert "AUM per day (NGN)" in shown
     store = tmp_path / "savings" / "warehouse"
-    import duckdb
-
-    features = arrow(store, "customer_features")
+    base = duckdb.connect()
+    base.register("features", arrow(store, "customer_features"))
     query = f"""
         SELECT count(*), count_if(f.aum IS DISTINCT FROM t.aum), count(t.aum)
         FROM '{folder}/truth/*.parquet' t FULL JOIN features f ON t.user_id = f.customer_id
     """
-    people, wrong, holders = duckdb.sql(query).fetchone()
+    people, wrong, holders = base.sql(query).fetchone()
     assert (people, wrong) == (300, 0)
     assert holders > 250
     reasons = set(arrow(store, "rejected_transactions")["reason"].to_pylist())
