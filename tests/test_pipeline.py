@@ -432,15 +432,7 @@ def test_numeric_ids_stay_numbers(project, spark) -> None:
     assert types["customer_id"] == "bigint"
 
 
-AUM_CONFIG = """
-    store: ./warehouse
-    timezone: Africa/Lagos
-    sources:
-      transactions:
-        format: csv
-        path: ./log
-        options: {header: true}
-        columns: {customer_id: user, transaction_ts: at, amount: paid, order_id: basket}
+AUM_SOURCES = """
       balances:
         format: csv
         path: ./balances.csv
@@ -451,11 +443,13 @@ AUM_CONFIG = """
         path: ./customers.csv
         options: {header: true}
         columns: {customer_id: user, start_date: joined}
+    max_rejected_share: 0.3
     scoring:
       roles: {aum: aum_per_day}
       weights: {aum: 1}
     clustering: {k: 2, seeds: 1}
 """
+AUM_CONFIG = CONFIG[: CONFIG.index("    clustering")].rstrip() + AUM_SOURCES
 
 
 @pytest.fixture
@@ -476,7 +470,7 @@ def savings(project, write_csv):
         project.folder / "customers.csv",
         "user,joined\nc001,2024-01-12\nc002,2023-01-01\nidle,2024-01-01\nfuture,2024-02-01\n",
     )
-    project.configure(AUM_CONFIG.replace("store:", "max_rejected_share: 0.3\n    store:"))
+    project.configure(AUM_CONFIG)
     return project
 
 

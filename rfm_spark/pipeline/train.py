@@ -11,18 +11,16 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from rfm_spark import schemas
 from rfm_spark.clustering import choice, stages
 from rfm_spark.clustering.coreset import WEIGHT, coreset, in_order, point_columns
 from rfm_spark.clustering.model import wcss_over_all, with_clusters
-from rfm_spark.clustering.naming import unique_names
 from rfm_spark.clustering.space import Moments, Space, moments, scaled_space
 from rfm_spark.clustering.sweep import Fit, sweep
 from rfm_spark.config.settings import digest
 from rfm_spark.errors import DataError, ModelError
 from rfm_spark.pipeline.context import Context, days_of_log
+from rfm_spark.pipeline.registry import Members, write_model, write_sweep
 from rfm_spark.pipeline.thresholds import cut_thresholds, scored
-from rfm_spark.scoring.scores import nearest_code
 
 _MOST_THREADS = 8
 
@@ -57,7 +55,7 @@ def train(context: Context, *, snapshot_date: date) -> None:
     model = stages.pipeline_model(space, scaler, chosen.model)
     with context.timed("saving the fitted pipeline"):
         model.write().overwrite().save(pipeline_path)
-    _write_sweep(context, fits, chosen, version, snapshot_date)
+    write_sweep(context, fits, chosen, version=version, snapshot_date=snapshot_date)
     members = _members(context, customers, space, chosen)
     record = {
         "model_version": version,
@@ -66,7 +64,7 @@ def train(context: Context, *, snapshot_date: date) -> None:
         "coreset_rows": rows,
         "pipeline_path": pipeline_path,
     }
-    _write_model(context, record, space, chosen, members)
+    write_model(context, record, space, chosen, members)
 
 
 def _space(
@@ -188,36 +186,7 @@ def _choose(
     return [measured.get((fit.k, fit.seed), fit) for fit in fits], chosen, why
 
 
-def _write_sweep(
-    context: Context, fits: list[Fit], chosen: Fit, version: str, snapshot_date: date
-) -> None:
-    rows = [
-        (
-            version,
-            snapshot_date,
-            fit.k,
-            fit.seed,
-            fit.wcss,
-            fit.wcss_all,
-            fit.silhouette,
-            fit.min_share,
-            fit.iterations,
-            fit.seconds,
-            fit.stability,
-            (fit.k, fit.seed) == (chosen.k, chosen.seed),
-        )
-        for fit in fits
-    ]
-    table = schemas.K_SWEEP
-    types = ", ".join(f"{field.name} {field.type}" for field in table.fields)
-    frame = context.spark.createDataFrame(rows, types).repartition(1)
-    context.write(table, frame, f"snapshot_date = DATE'{snapshot_date}'")
-
-
-def _members(
-    context: Context, customers: DataFrame, space: Space, chosen: Fit
-) -> dict[int, tuple[float, list[float]]]:
-    """Mean rfm_score and mean R, F and M scores of each cluster's members."""
+def _members(context: Context, customers: DataFrame, space: Space, chosen: Fit) -> Members:
     labelled = with_clusters(customers, space, range(chosen.k), chosen.centroids)
     with context.timed("naming the clusters"):
         rows = (
@@ -235,58 +204,3 @@ def _members(
         scores = [row[name] / n for name in ("r_score", "f_score", "m_score")]
         found[row["cluster"]] = (float(row["rfm_score"]) / n, scores)
     return found
-
-
-def _write_model(
-    context: Context,
-    record: dict[str, Any],
-    space: Space,
-    chosen: Fit,
-    members: dict[int, tuple[float, list[float]]],
-) -> None:
-    clustering = context.settings.clustering
-    numbers = list(range(chosen.k))
-    best_first = sorted(numbers, key=lambda number: (-members[number][0], number))
-    segments = [_segment_name(context, members[number][1]) for number in numbers]
-    names = unique_names(segments, chosen.centroids, space.features)
-    if isinstance(clustering.names, list):
-        if len(clustering.names) != chosen.k:
-            raise ModelError(
-                f"clustering.names has {len(clustering.names)} names and the model has {chosen.k} "
-                "clusters; name as many, fix clustering.k, or use names: rules"
-            )
-        given = dict(zip(best_first, clustering.names, strict=True))
-        names = [given[number] for number in numbers]
-    record |= {
-        "algorithm": clustering.algorithm,
-        "k": chosen.k,
-        "features": list(space.features),
-        "transform": space.transform,
-        "scale": clustering.scale,
-        "missing_recency": space.missing_days,
-        "means": list(space.means),
-        "stds": list(space.stds),
-        "cluster_numbers": numbers,
-        "centroids": [list(centroid) for centroid in chosen.centroids],
-        "centroids_natural": [space.natural(centroid) for centroid in chosen.centroids],
-        "cluster_names": names,
-        "cluster_ranks": [best_first.index(number) + 1 for number in numbers],
-        "cluster_actions": [context.rule_map.action_of(name) for name in segments],
-        "wcss_all": chosen.wcss_all,
-        "silhouette": chosen.silhouette,
-        "seed": chosen.seed,
-        "matched_to": None,
-        "config_hash": context.settings.clustering_hash,
-    }
-    table = schemas.MODELS
-    types = ", ".join(f"{field.name} {field.type}" for field in table.fields)
-    row = tuple(record[name] for name in table.columns)
-    frame = context.spark.createDataFrame([row], types).repartition(1)
-    context.write(table, frame, f"snapshot_date = DATE'{record['snapshot_date']}'")
-
-
-def _segment_name(context: Context, means: list[float]) -> str:
-    code = nearest_code(means, context.rule_map.bins)
-    segment = context.rule_map.segment_of(code)
-    assert segment is not None, "a map without holes covers every code"
-    return segment.name
