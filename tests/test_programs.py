@@ -95,7 +95,7 @@ def test_the_savings_demo_knows_what_everybody_holds(tmp_path) -> None:
         SELECT count(*), count_if(f.aum IS DISTINCT FROM t.aum), count(t.aum)
         FROM '{folder}/truth/*.parquet' t FULL JOIN features f ON t.user_id = f.customer_id
     """
-    people, wrong, holders = base.sql(query).fetchone()
+    people, wrong, holders = base.sql(query).fetchall()[0]
     assert (people, wrong) == (300, 0)
     assert holders > 250
     reasons = set(arrow(store, "rejected_transactions")["reason"].to_pylist())
