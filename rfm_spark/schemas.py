@@ -8,7 +8,7 @@ depend on the source (the customer id) or on a setting (decimals of money) are a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 CUSTOMER_ID_TYPES = ("bigint", "string")
 MONEY_DIGITS = 28
@@ -39,9 +39,10 @@ class Table:
         """Column names in order."""
         return [field.name for field in self.fields]
 
-    def with_fields(self, extra: Iterable[Field]) -> Table:
-        """The same table with more columns at the end."""
-        return replace(self, fields=(*self.fields, *extra))
+    @property
+    def ddl(self) -> str:
+        """Columns and types, as ``createDataFrame`` takes them."""
+        return ", ".join(f"{field.name} {field.type}" for field in self.fields)
 
 
 def money(scale: int) -> str:

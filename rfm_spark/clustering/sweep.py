@@ -16,10 +16,10 @@ from pyspark.ml.evaluation import ClusteringEvaluator
 from pyspark.sql import DataFrame
 
 from rfm_spark.clustering.coreset import WEIGHT
+from rfm_spark.clustering.space import GRID
 from rfm_spark.clustering.stages import SCALED
 
 Matrix = NDArray[np.float64]
-GRID = 65536
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from rfm_spark.config.base import Settings, resolve_location
 from rfm_spark.config.sources import Location, Sources
-from rfm_spark.schemas import FEATURE_LABELS, SCORE_COLUMNS
+from rfm_spark.schemas import AUM_FEATURES, FEATURE_LABELS, SCORE_COLUMNS
 
 Days = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -222,7 +222,7 @@ class RfmSettings(Settings):
         if self.sources.balances or (customers and customers.columns.aum):
             return self
         named = {*self.scoring.feature_by_role.values(), *(self.clustering.features or ())}
-        aum = sorted(named & {"aum", "aum_avg", "aum_per_day"})
+        aum = sorted(named & set(AUM_FEATURES))
         if aum:
             raise ValueError(
                 f"{', '.join(aum)} is used, but neither sources.balances nor "

@@ -90,8 +90,7 @@ def _append(
         run.rows,
         error,
     )
-    types = ", ".join(f"{field.name} {field.type}" for field in table.fields)
-    frame = context.spark.createDataFrame([row], types).repartition(1)
+    frame = context.spark.createDataFrame([row], table.ddl).repartition(1)
     context.store.append(table, frame, run.run_id)
 
 

@@ -50,10 +50,9 @@ def write_profiles(
                 for row in rows
             ]
     table = schemas.segment_profiles(context.settings.amount_scale, features)
-    types = ", ".join(f"{field.name} {field.type}" for field in table.fields)
     records.sort(key=lambda record: (record["kind"], record["rank"]))
     ordered = [tuple(record[name] for name in table.columns) for record in records]
-    frame = context.spark.createDataFrame(ordered, types).repartition(1)
+    frame = context.spark.createDataFrame(ordered, table.ddl).repartition(1)
     context.write(table, frame, f"snapshot_date = DATE'{snapshot_date}'")
 
 

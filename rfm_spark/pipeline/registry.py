@@ -40,8 +40,7 @@ def write_sweep(
         for fit in fits
     ]
     table = schemas.K_SWEEP
-    types = ", ".join(f"{field.name} {field.type}" for field in table.fields)
-    frame = context.spark.createDataFrame(rows, types).repartition(1)
+    frame = context.spark.createDataFrame(rows, table.ddl).repartition(1)
     context.write(table, frame, f"snapshot_date = DATE'{snapshot_date}'")
 
 
@@ -92,9 +91,8 @@ def write_model(
         "config_hash": context.settings.clustering_hash,
     }
     table = schemas.MODELS
-    types = ", ".join(f"{field.name} {field.type}" for field in table.fields)
     row = tuple(record[name] for name in table.columns)
-    frame = context.spark.createDataFrame([row], types).repartition(1)
+    frame = context.spark.createDataFrame([row], table.ddl).repartition(1)
     context.write(table, frame, f"snapshot_date = DATE'{record['snapshot_date']}'")
 
 

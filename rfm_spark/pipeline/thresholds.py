@@ -78,8 +78,7 @@ def _store(
         for record in threshold_records(edges, scoring.bins_by_role)
     ]
     ordered = [tuple(row[name] for name in _TABLE.columns) for row in rows]
-    types = ", ".join(f"{field.name} {field.type}" for field in _TABLE.fields)
-    frame = context.spark.createDataFrame(ordered, types)
+    frame = context.spark.createDataFrame(ordered, _TABLE.ddl)
     context.write(_TABLE, frame.repartition(1), f"snapshot_date = DATE'{snapshot_date}'")
     return Thresholds(version, snapshot_date, scoring.edges_hash, use_hash, customers, edges)
 
