@@ -157,6 +157,7 @@ def _execute(
     start = time.monotonic()
     try:
         from rfm_spark import pipeline  # noqa: PLC0415
+        from rfm_spark.jdbc_drivers import driver_of  # noqa: PLC0415
         from rfm_spark.pipeline.execution import execute  # noqa: PLC0415
         from rfm_spark.session import spark_session  # noqa: PLC0415
     except ModuleNotFoundError as error:
@@ -176,7 +177,12 @@ def _execute(
         ),
     }
     display.working("starting Spark")
-    with spark_session(f"rfm-spark {options.command}", verbose=options.verbose) as spark:
+    drivers = {driver_of(url) for url in configuration.settings.sources.jdbc_urls} - {None}
+    with spark_session(
+        f"rfm-spark {options.command}",
+        drivers=[driver for driver in drivers if driver is not None],
+        verbose=options.verbose,
+    ) as spark:
         context = execute(
             spark,
             configuration,

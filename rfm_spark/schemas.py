@@ -15,6 +15,10 @@ MONEY_DIGITS = 28
 """Digits of a stored amount. A sum of such decimals still fits decimal(38)."""
 
 
+EXTRA_DIGITS = 8
+"""Further decimals of money in which a rounding difference is stated."""
+
+
 @dataclass(frozen=True)
 class Field:
     """A column: its Spark SQL type, and what a number in it means."""
@@ -33,6 +37,8 @@ class Table:
     grain: str
     fields: tuple[Field, ...]
     partition_by: tuple[str, ...] = ()
+    is_followed: bool = False
+    """Whether readers follow its changes from version to version (Delta's change data feed)."""
 
     @property
     def columns(self) -> list[str]:
@@ -95,21 +101,28 @@ def customer_daily(id_type: str, scale: int) -> Table:
             Field("refund_amount", money(scale), "sum of amounts < 0, so <= 0"),
         ),
         ("activity_date",),
+        is_followed=True,
     )
 
 
-def balance_daily(id_type: str, account_type: str, scale: int) -> Table:
-    """Balances as stated: only the days on which an account said something."""
+BALANCE_COLUMNS = {"snapshot": "balance", "flow": "movement"}
+"""Kind of balances source to the column of ``balance_daily`` that holds its money."""
+
+
+def balance_daily(id_type: str, scale: int, kind: str) -> Table:
+    """Balances or movements as stated: only the days on which an account said something."""
+    comments = {"snapshot": "last balance stated that day", "flow": "signed sum of the day"}
     return Table(
         "balance_daily",
-        "one row per day, customer and account with a stated balance",
+        "one row per day, customer and account with a stated balance or a movement",
         (
             _key("balance_date", "date", "business day of the statement"),
             _key("customer_id", id_type),
-            Field("account_id", account_type, "null where the source names no account"),
-            Field("balance", money(scale), "last balance stated that day"),
+            Field("account_id", "string", "null where the source names no account"),
+            Field(BALANCE_COLUMNS[kind], money(scale), comments[kind]),
         ),
         ("balance_date",),
+        is_followed=True,
     )
 
 
@@ -122,17 +135,19 @@ RAW_COLUMNS = (
     "account_id",
     "balance_date",
     "balance",
+    "event_ts",
 )
 
 REJECTED_TRANSACTIONS = Table(
     "rejected_transactions",
     "one row per rejected source row",
     (
-        _key("source", "string", "transactions or balances"),
+        _key("source", "string", "its name in the configuration"),
         *(Field(name, "string", "as the source had it") for name in RAW_COLUMNS),
         _key("reason", "string", "the first rule the row broke"),
         Field("activity_date", "date", "business day; null if unreadable"),
         Field("log_date", "date", "partition day of the log, where one is mapped"),
+        Field("raw_row", "string", "the whole row, where it does not parse (malformed)"),
     ),
     ("activity_date",),
 )
@@ -151,13 +166,57 @@ def ingest_report(scale: int) -> Table:
             Field(
                 "amount", money(scale), "sum of the (rounded) amounts; rounding: rounded - exact"
             ),
+            Field(
+                "exact_amount",
+                f"decimal(38,{scale + EXTRA_DIGITS})",
+                "rounding: the same with further decimals; null for other measures",
+            ),
         ),
         ("activity_date",),
     )
 
 
-def customer_features(id_type: str, scale: int) -> Table:
-    """RFM and AUM of every customer as of the snapshot date."""
+def feature_state(id_type: str, scale: int) -> Table:
+    """What an incremental update of the features starts from; technical, no promise."""
+    return Table(
+        "feature_state",
+        "one row per snapshot date and customer with a transaction or a balance",
+        (
+            _key("snapshot_date", "date"),
+            _key("customer_id", id_type),
+            Field("history_rows", "bigint", "rows of customer_daily, all history"),
+            Field("purchase_days", "bigint", "days with a purchase, all history"),
+            Field("first_activity_date", "date"),
+            Field("last_activity_date", "date"),
+            *(Field(name, "bigint", "in the window") for name in STATE_COUNTS),
+            *(Field(name, money(scale), "in the window") for name in STATE_AMOUNTS),
+            Field("balance_rows", "bigint", "rows of balance_daily, all history"),
+            Field("first_balance_date", "date"),
+            Field("accounts", _accounts(scale), "what each account holds at the end"),
+            Field("opening_accounts", _accounts(scale), "before the window; null: none"),
+            Field("balance_days", f"decimal(38,{scale})", "end-of-day balances, added up"),
+            Field("daily_table", "string", "customer_daily that was read: table id"),
+            Field("daily_version", "bigint", "and version"),
+            Field("balance_table", "string", "balance_daily that was read: table id"),
+            Field("balance_version", "bigint", "and version"),
+            Field("state_hash", "string", "changes with whatever changes the meaning of the state"),
+        ),
+        ("snapshot_date",),
+    )
+
+
+STATE_COUNTS = ("orders", "active_days", "lines", "refund_lines")
+STATE_AMOUNTS = ("purchase_amount", "refund_amount")
+
+
+def _accounts(scale: int) -> str:
+    """One entry per account: its last statement, and the balance since."""
+    money_type = money(scale)
+    return f"array<struct<account_id:string,balance_date:date,balance:{money_type}>>"
+
+
+def customer_features(id_type: str, scale: int, further: Iterable[Field] = ()) -> Table:
+    """RFM and AUM of every customer as of the snapshot date, and further columns."""
     return Table(
         "customer_features",
         "one row per snapshot date and customer",
@@ -180,6 +239,7 @@ def customer_features(id_type: str, scale: int) -> Table:
             Field("aum", money(scale), "balance at the end of the last day counted"),
             Field("aum_avg", "double", "time-weighted mean of the end-of-day balance"),
             Field("aum_per_day", "double", "aum / tenure_days"),
+            *further,
         ),
         ("snapshot_date",),
     )
@@ -290,6 +350,13 @@ def customer_segments(id_type: str, features: Iterable[Field]) -> Table:
         ),
         ("snapshot_date",),
     )
+
+
+RESERVED_COLUMNS = (
+    *customer_features("bigint", 2).columns,
+    *customer_segments("bigint", ()).columns,
+)
+"""Names that extra features and attributes cannot have."""
 
 
 def segment_profiles(scale: int, features: Iterable[str]) -> Table:

@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +20,7 @@ from pyspark.sql import SparkSession
 
 from rfm_spark.caller_settings import caller_settings
 from rfm_spark.errors import PlatformError
+from rfm_spark.jdbc_drivers import Driver
 
 EXTENSIONS = "spark.sql.extensions"
 CATALOG = "spark.sql.catalog.spark_catalog"
@@ -41,13 +42,16 @@ JAVA_HELP = (
 
 
 @contextmanager
-def spark_session(app_name: str, *, verbose: bool = False) -> Iterator[SparkSession]:
+def spark_session(
+    app_name: str, *, drivers: Sequence[Driver] = (), verbose: bool = False
+) -> Iterator[SparkSession]:
     """A session with Delta Lake: the running one if there is one, else a new one.
 
     A session that was started here is stopped at the end; one that was found is left alone.
 
     Args:
         app_name: Shown in the Spark UI.
+        drivers: JDBC drivers to bring, unless the caller's settings name them.
         verbose: Let the JVM of a local start write to the terminal; else its log is kept aside
             and shown only if the start fails.
 
@@ -57,10 +61,12 @@ def spark_session(app_name: str, *, verbose: bool = False) -> Iterator[SparkSess
     if not verbose:
         _leave_errors_to_us()
     if (found := SparkSession.getActiveSession()) is not None:
+        _bring(found, drivers)
         yield found
         return
     spark = _start(app_name, verbose=verbose)
     try:
+        _bring(spark, drivers)
         yield spark
     finally:
         if not _is_managed():
@@ -78,9 +84,16 @@ def run_settings(spark: SparkSession, timezone: str) -> Iterator[None]:
         "spark.sql.session.timeZone": timezone,
         "spark.sql.timestampType": "TIMESTAMP_LTZ",
     }
-    before = {key: spark.conf.get(key, None) for key in wanted}
+    with temporarily(spark, wanted):
+        yield
+
+
+@contextmanager
+def temporarily(spark: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
+    """Settings of a session for a while; restored afterwards."""
+    before = {key: spark.conf.get(key, None) for key in settings}
     try:
-        for key, value in wanted.items():
+        for key, value in settings.items():
             spark.conf.set(key, value)
         yield
     finally:
@@ -183,13 +196,25 @@ def _with_delta(spark: SparkSession, app_name: str) -> SparkSession:
     return spark
 
 
+def _bring(spark: SparkSession, drivers: Sequence[Driver]) -> None:
+    """JDBC drivers that the caller has not named; a managed cluster brings its own."""
+    if _is_managed() or not drivers:
+        return
+    named = " ".join(spark.conf.get(key, None) or "" for key in (PACKAGES, "spark.jars"))
+    present = spark.sql("LIST JARS").collect()
+    named += " ".join(str(row[0]) for row in present)
+    for driver in drivers:
+        if driver.artifact not in named:
+            _add_jar(spark, driver.coordinate)
+
+
 def _add_jar(spark: SparkSession, coordinate: str) -> None:
     try:
         spark.sql(f"ADD JAR ivy://{coordinate}")
     except Exception as error:  # Ivy's own exceptions come through untranslated
         raise PlatformError(
-            f"Delta Lake is not on Spark's class path, and {coordinate} could not be resolved "
-            "from Maven Central; give it with `spark-submit --packages` or `--jars`"
+            f"{coordinate} is not on Spark's class path and could not be resolved from Maven "
+            "Central; give it with `spark-submit --packages` or `--jars`"
         ) from error
 
 

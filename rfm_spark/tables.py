@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pyspark.errors import AnalysisException, PySparkException
@@ -34,6 +34,15 @@ _CONFLICT = re.compile(
 )
 # Readers without deletion vectors or column mapping can open every table.
 _PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
+# For tables whose changes are followed: the feed needs old files and the log for as long as two
+# snapshot dates may lie apart; beyond that, features are computed anew.
+_FEED = "delta.enableChangeDataFeed"
+_FOLLOWED = {
+    _FEED: "true",
+    "delta.logRetentionDuration": "interval 40 days",
+    "delta.deletedFileRetentionDuration": "interval 40 days",
+}
+_NOT_FOLLOWABLE = re.compile(r"RESTORE|REPLACE TABLE|CLONE|CONVERT")
 
 
 @dataclass(frozen=True)
@@ -100,6 +109,36 @@ class Store:
         """The table as it is now, or None where there is none."""
         return self.spark.table(self.identifier(table)) if self.exists(table) else None
 
+    def read_version(self, table: str, version: int) -> DataFrame:
+        """The table as it was at a version."""
+        return self.spark.read.option("versionAsOf", version).table(self.identifier(table))
+
+    def table_id(self, table: str) -> str:
+        """What tells a table from another one that was created in its place."""
+        return str(self.spark.sql(f"DESCRIBE DETAIL {self.identifier(table)}").collect()[0]["id"])
+
+    def unfollowable(self, table: str, after: int, upto: int) -> str | None:
+        """Why the changes between two versions cannot be followed; None where they can."""
+        if upto < after:
+            return f"version {after} is no longer among its versions"
+        history = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(table)}")
+        between = (F.col("version") > after) & (F.col("version") <= upto)
+        operations = [row[0] for row in history.where(between).select("operation").collect()]
+        if len(operations) < upto - after:
+            return f"its log no longer reaches back to version {after}"
+        broken = [name for name in operations if _NOT_FOLLOWABLE.search(name)]
+        return f"it has seen {broken[0]} since version {after}" if broken else None
+
+    def changes(self, table: str, after: int, upto: int) -> DataFrame:
+        """Rows that versions after one and up to another added or took away.
+
+        Columns: the table's own, and ``_change_type`` (insert, delete, update_preimage,
+        update_postimage). ``after`` must be smaller than ``upto``.
+        """
+        reader = self.spark.read.option("readChangeFeed", "true")
+        reader = reader.option("startingVersion", after + 1).option("endingVersion", upto)
+        return reader.table(self.identifier(table))
+
     def ensure(self, table: Table) -> None:
         """Create a table, or add nullable columns that an existing one lacks.
 
@@ -112,7 +151,7 @@ class Store:
             for field in table.fields
         )
         partition = ", ".join(_quoted(name) for name in table.partition_by)
-        properties = ", ".join(f"'{key}'='{value}'" for key, value in _PROPERTIES.items())
+        properties = _listed(_PROPERTIES | (_FOLLOWED if table.is_followed else {}))
         try:
             self.spark.sql(
                 f"CREATE TABLE IF NOT EXISTS {self.identifier(table.name)} ({columns}) USING delta "
@@ -187,6 +226,7 @@ class Store:
                 f"the table {self.address(table.name)} has another schema: {'; '.join(other)}; "
                 "undo the change of sources or amount_scale, or start a new `store`"
             )
+        self._follow(table)
         new = [field for field in table.fields if field.name not in types]
         if new:
             columns = ", ".join(
@@ -195,6 +235,15 @@ class Store:
             )
             name = self.identifier(table.name)
             self.spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({columns})")
+
+    def _follow(self, table: Table) -> None:
+        """Have changes recorded from now on, in a table that was created without."""
+        if not table.is_followed:
+            return
+        name = self.identifier(table.name)
+        rows = self.spark.sql(f"SHOW TBLPROPERTIES {name} ('{_FEED}')").collect()
+        if rows[0]["value"] != "true":
+            self.spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ({_listed(_FOLLOWED)})")
 
     def _written(self, table: str, commit: str) -> Written:
         """The commit with that mark; Delta makes none where nothing is written and nothing goes."""
@@ -216,6 +265,10 @@ def _or_conflict(write: Callable[[], None]) -> None:
                 "write was published, run the command again"
             ) from error
         raise
+
+
+def _listed(properties: Mapping[str, str]) -> str:
+    return ", ".join(f"'{key}'='{value}'" for key, value in properties.items())
 
 
 def _quoted(name: str) -> str:

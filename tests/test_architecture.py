@@ -14,13 +14,14 @@ ALLOWED = {
     "schemas": set(),
     "rules": set(),
     "caller_settings": set(),
+    "jdbc_drivers": set(),
     "config": {"schemas", "errors", "rules"},
-    "session": {"caller_settings", "errors"},
+    "session": {"caller_settings", "errors", "jdbc_drivers"},
     "tables": {"schemas", "errors"},
-    **{room: {"schemas", "errors", "rules"} for room in ROOMS},
+    **{room: {"schemas", "errors", "rules", "jdbc_drivers"} for room in ROOMS},
     "pipeline": {"config", "session", "tables", "schemas", "errors", "rules", *ROOMS},
     "display": set(),
-    "cli": {"pipeline", "session", "config", "display", "errors", "rules"},
+    "cli": {"pipeline", "session", "config", "display", "errors", "rules", "jdbc_drivers"},
 }
 BANNED = re.compile(
     r"\.rdd\b|sparkContext|\._jvm|\._jdf|current_date|current_timestamp|\budf\b|pandas_udf|"

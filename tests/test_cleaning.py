@@ -10,7 +10,8 @@ from pyspark.sql import functions as F
 
 from rfm_spark.errors import ConfigurationError
 from rfm_spark.ingest.cleaning import clean, map_columns
-from rfm_spark.ingest.reading import referenced_columns
+from rfm_spark.ingest.mapping import referenced_columns
+from rfm_spark.ingest.reading import MALFORMED
 from rfm_spark.session import run_settings
 
 COLUMNS = {"customer_id": "user", "transaction_ts": "at", "amount": "paid"}
@@ -23,6 +24,7 @@ def business_time(spark):
 
 
 def cleaned(frame, columns=COLUMNS, *, scale=2, pattern=None, drop_refunds=False):
+    frame = frame.withColumn(MALFORMED, F.lit(None).cast("string"))
     mapping = map_columns(frame, "transactions", columns, instant="transaction_ts", amount="amount")
     return clean(
         frame,

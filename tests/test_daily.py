@@ -30,7 +30,7 @@ def rows(spark, *values):
         records.append(
             (customer, instant, instant.date(), Decimal(amount), order, identity, None, None)
         )
-    return spark.createDataFrame(records, ROWS)
+    return daily.accepted(spark.createDataFrame(records, ROWS))
 
 
 def facts(frame):
@@ -136,7 +136,7 @@ def balance_rows(spark, *values):
         records.append(
             (customer, instant, instant.date(), Decimal(amount), None, None, account, None)
         )
-    return spark.createDataFrame(records, ROWS)
+    return daily.accepted(spark.createDataFrame(records, ROWS))
 
 
 def test_the_last_balance_of_a_day_counts_in_whatever_order_rows_come(spark) -> None:
@@ -147,7 +147,7 @@ def test_the_last_balance_of_a_day_counts_in_whatever_order_rows_come(spark) -> 
         ("a", "y", "01 09:00", "-1.00"),
         ("a", None, "02 09:00", "4.00"),
     )
-    found = {tuple(row) for row in daily.balance_daily(frame).collect()}
+    found = {tuple(row) for row in daily.balance_daily(frame, kind="snapshot").collect()}
     assert found == {
         (date(2024, 1, 1), "a", "x", Decimal("3.00")),
         (date(2024, 1, 1), "a", "y", Decimal("-1.00")),

@@ -12,13 +12,14 @@ from oracles import Balance, Transaction
 from oracles import daily as daily_oracle
 from oracles import features as features_oracle
 
-from rfm_spark.features import assembly, aum, rfm
+from rfm_spark.features import assembly, aum, rfm, state
 
 DAILY = (
     "activity_date date, customer_id string, orders bigint, lines bigint, "
     "purchase_amount decimal(28,2), refund_lines bigint, refund_amount decimal(28,2)"
 )
 BALANCES = "balance_date date, customer_id string, account_id string, balance decimal(28,2)"
+FLOWS = BALANCES.replace("balance decimal", "movement decimal")
 STARTS = "customer_id string, start_date date, aum decimal(28,2)"
 SNAPSHOT = date(2024, 2, 1)
 
@@ -28,7 +29,15 @@ def day(n: int) -> date:
     return date(2023, 12, 31) + timedelta(days=n)
 
 
-def compute(spark, daily=(), balances=None, customers=None, window_days=None, stale=None):
+def compute(
+    spark,
+    daily=(),
+    balances=None,
+    customers=None,
+    window_days=None,
+    stale=None,
+    kind="snapshot",
+):
     first_day = SNAPSHOT - timedelta(days=window_days) if window_days else None
     frame = spark.createDataFrame([tuple(row) for row in daily], DAILY)
     purchases = rfm.purchase_history(frame, snapshot_date=SNAPSHOT, first_day=first_day)
@@ -37,15 +46,16 @@ def compute(spark, daily=(), balances=None, customers=None, window_days=None, st
         people = spark.createDataFrame(customers, STARTS)
     held = None
     if balances is not None:
-        steps = aum.balance_steps(
-            spark.createDataFrame(balances, BALANCES),
-            snapshot_date=SNAPSHOT,
-            stale_after_days=stale,
+        stated = spark.createDataFrame(balances, FLOWS if kind == "flow" else BALANCES)
+        rules = aum.BalanceRules(kind, stale, 2)
+        span = {"snapshot_date": SNAPSHOT, "first_day": first_day}
+        held = aum.held_at(
+            state.balance_history(stated, rules, **span), rules, snapshot_date=SNAPSHOT
         )
-        starts = people.select("customer_id", "start_date") if people is not None else None
-        held = aum.balance_history(steps, starts, snapshot_date=SNAPSHOT, first_day=first_day)
         if people is not None:
             people = people.drop("aum").selectExpr("*", "cast(null as decimal(28,2)) as aum")
+            late = aum.late_starters(held, people, **span)
+            held = aum.from_the_start_on(held, late, stated, rules, first_day=first_day)
     result = assembly.customer_features(
         purchases, held, people, snapshot_date=SNAPSHOT, first_day=first_day
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -22,7 +22,7 @@ def explain(error: ValidationError, values: Any, root: Node, path: Path) -> str:
     """
     problems: dict[str, list[str]] = {}
     for detail in error.errors():
-        keys = _keys(detail, values)
+        keys = [*_keys(detail, values), *_inner_key(detail)]
         name = ".".join(str(key) for key in keys) or "configuration"
         line = root.line_of(keys)
         where = f"line {line}: {name}" if line else name
@@ -55,13 +55,14 @@ def _unknown_key(keys: Sequence[str | int]) -> str:
 def _known_keys(keys: Sequence[str | int]) -> set[str]:
     models: list[type[BaseModel]] = [RfmSettings]
     for key in keys:
-        models = [
-            inner
-            for model in models
-            if (field := model.model_fields.get(str(key))) is not None
-            for inner in _models_in(field.annotation)
-        ]
+        models = [inner for model in models for inner in _models_in(_annotation(model, str(key)))]
     return {name for model in models for name in model.model_fields}
+
+
+def _annotation(model: type[BaseModel], key: str) -> Any:
+    if key in model.model_fields:
+        return model.model_fields[key].annotation
+    return get_type_hints(model).get("__pydantic_extra__")
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -69,6 +70,12 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for argument in get_args(annotation):
         yield from _models_in(argument)
+
+
+def _inner_key(detail: ErrorDetails) -> list[str]:
+    """The key that a whole section was refused for."""
+    key = detail.get("ctx", {}).get("key")
+    return [] if key is None else [str(key)]
 
 
 def _keys(detail: ErrorDetails, values: Any) -> list[int | str]:

@@ -68,10 +68,18 @@ def load_configuration(
 
 
 def _check(values: dict[str, Any], root: Node, path: Path) -> RfmSettings:
+    context = {"folder": path.parent, "extra_features": _extra_features(values.get("sources"))}
     try:
-        return RfmSettings.model_validate(values, context={"folder": path.parent})
+        return RfmSettings.model_validate(values, context=context)
     except ValidationError as error:
         raise ConfigurationError(explain(error, values, root, path)) from None
+
+
+def _extra_features(sources: Any) -> list[str]:
+    """Names that roles and clustering may use beside the fixed ones, before anything is checked."""
+    named = sources.values() if isinstance(sources, dict) else ()
+    features = (source.get("features") for source in named if isinstance(source, dict))
+    return [str(name) for names in features if isinstance(names, dict) for name in names]
 
 
 def _rule_map(settings: RfmSettings, folder: Path) -> RuleMap:

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from rfm_spark.config.base import Settings, resolve_location
 from rfm_spark.config.sources import Location, Sources
-from rfm_spark.schemas import AUM_FEATURES, FEATURE_LABELS, SCORE_COLUMNS
+from rfm_spark.schemas import AUM_FEATURES, FEATURE_LABELS, RESERVED_COLUMNS, SCORE_COLUMNS
 
 Days = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -30,12 +30,20 @@ def _known(name: str, choices: list[str], what: str) -> str:
     raise ValueError(f"{name!r} is not {what}; {hint}")
 
 
+def _known_feature(name: str, info: ValidationInfo, *further: str, what: str = "a feature") -> str:
+    extra = (info.context or {}).get("extra_features", [])
+    return _known(name, [*FEATURE_LABELS, *extra, *further], what)
+
+
 class FeatureSettings(Settings):
     """What is counted."""
 
     window_days: Days | None = Field(None, description="null: all history")
     exclude_after_days: Days | None = Field(
         None, description="leave out customers silent for longer"
+    )
+    incremental: bool = Field(
+        True, description="update the previous features instead of re-reading history"
     )
 
 
@@ -49,8 +57,8 @@ class Roles(Settings):
 
     @field_validator("*")
     @classmethod
-    def _feature(cls, value: str | None) -> str | None:
-        return None if value is None else _known(value, list(FEATURE_LABELS), "a feature")
+    def _feature(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return None if value is None else _known_feature(value, info)
 
 
 class BinsByRole(Settings):
@@ -146,13 +154,13 @@ class ClusteringSettings(Settings):
 
     @field_validator("features")
     @classmethod
-    def _features(cls, value: list[str] | None) -> list[str] | None:
+    def _features(cls, value: list[str] | None, info: ValidationInfo) -> list[str] | None:
         if value is None:
             return None
         if not value or len(set(value)) != len(value):
             raise ValueError("name at least one feature, and each only once")
-        choices = [*FEATURE_LABELS, *SCORE_COLUMNS.values()]
-        return [_known(name, choices, "a feature or a score") for name in value]
+        scores = SCORE_COLUMNS.values()
+        return [_known_feature(name, info, *scores, what="a feature or a score") for name in value]
 
     @model_validator(mode="after")
     def _consistent(self) -> ClusteringSettings:
@@ -211,6 +219,18 @@ class RfmSettings(Settings):
         return self
 
     @model_validator(mode="after")
+    def _names_are_free(self) -> RfmSettings:
+        taken = {name.lower() for name in RESERVED_COLUMNS}
+        for name in [*self.sources.extra_features, *self.sources.attributes]:
+            if name.lower() in taken:
+                raise ValueError(
+                    f"the feature or attribute {name} has the name of another column; choose "
+                    "another one"
+                )
+            taken.add(name.lower())
+        return self
+
+    @model_validator(mode="after")
     def _scores_exist(self) -> RfmSettings:
         if "a_score" in (self.clustering.features or ()) and self.scoring.roles.aum is None:
             raise ValueError("clustering.features names a_score, but no feature plays roles.aum")
@@ -245,6 +265,17 @@ class RfmSettings(Settings):
         """Whether any source says what customers hold."""
         customers = self.sources.customers
         return self.sources.balances is not None or bool(customers and customers.columns.aum)
+
+    @property
+    def numeric_features(self) -> list[str]:
+        """Feature columns that roles and clustering name, beside the scores."""
+        named = {*self.scoring.feature_by_role.values(), *self.clustering_features}
+        return [name for name in self.feature_columns if name in named]
+
+    @property
+    def feature_columns(self) -> list[str]:
+        """All feature columns that numbers may be asked of, in the order of the table."""
+        return [*FEATURE_LABELS, *self.sources.extra_features]
 
     @property
     def clustering_features(self) -> list[str]:

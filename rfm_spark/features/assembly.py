@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+_BALANCES = ("aum", "first_balance_date", "balance_days")
 _COUNTS = ("orders", "active_days", "lines", "purchase_amount", "refund_amount")
 
 
@@ -17,6 +20,7 @@ def customer_features(
     *,
     snapshot_date: date,
     first_day: date | None,
+    attributes: Sequence[str] = (),
 ) -> DataFrame:
     """The features of everybody known before the snapshot date.
 
@@ -27,16 +31,19 @@ def customer_features(
 
     Args:
         purchases: From ``rfm.purchase_history``.
-        balances: From ``aum.balance_history``; None where there is no balances source.
-        customers: customer_id, start_date, aum; None where there is no customers source.
+        balances: customer_id, first_balance_date, aum and balance_days (the end-of-day balances
+            of the window on or after the start, added up); None where there is no balances source.
+        customers: customer_id, start_date, aum and attributes; None where there is no customers
+            source.
         snapshot_date: The day after the last day counted.
         first_day: First day of the window; None for all history.
+        attributes: Columns of ``customers`` to carry along.
 
     Returns:
-        One row per customer, the columns of ``customer_features``.
+        One row per customer, the columns of ``customer_features`` without extra features.
     """
     day = F.lit(snapshot_date)
-    everybody = _everybody(purchases, balances, customers, snapshot_date)
+    everybody = _everybody(purchases, balances, customers, snapshot_date, attributes)
     tenure = F.datediff(day, "start_date")
     mean_from = F.col("start_date")
     if first_day is not None:
@@ -60,7 +67,28 @@ def customer_features(
         "aum",
         _ratio("balance_days", F.datediff(day, mean_from)).alias("aum_avg"),
         _ratio("aum", tenure).alias("aum_per_day"),
+        *attributes,
     )
+
+
+def with_extra_features(
+    features: DataFrame, extra: DataFrame, missing: Mapping[str, Any]
+) -> DataFrame:
+    """Add features of a further source; nobody comes and nobody goes.
+
+    Args:
+        features: From :func:`customer_features`.
+        extra: customer_id and the features.
+        missing: Feature to value for customers without rows; None stays null.
+    """
+    has_rows = F.col("has_rows").isNotNull()
+    joined = features.join(extra.withColumn("has_rows", F.lit(True)), "customer_id", how="left")
+    filled = {
+        name: F.when(has_rows, F.col(name)).otherwise(F.lit(value))
+        for name, value in missing.items()
+        if value is not None
+    }
+    return joined.withColumns(filled).drop("has_rows")
 
 
 def is_silent(days: int) -> Column:
@@ -73,24 +101,24 @@ def _everybody(
     balances: DataFrame | None,
     customers: DataFrame | None,
     snapshot_date: date,
+    attributes: Sequence[str],
 ) -> DataFrame:
     """Full outer join of what the sources know, with the start of the relation."""
     nothing = F.lit(None)
-    everybody, first_balance, balance_days = purchases, nothing.cast("date"), nothing
+    sums = ("first_activity_date", "last_activity_date", *_COUNTS)
+    everybody = purchases.select("customer_id", *sums)
+    is_known = F.col("orders").isNotNull()
     aum, given_start = nothing.cast("decimal(28,2)"), nothing.cast("date")
+    first_balance, balance_days = nothing.cast("date"), nothing
     if customers is not None:
         everybody = everybody.join(customers, on="customer_id", how="full_outer")
         aum, given_start = F.col("aum"), F.col("start_date")
-    if balances is not None:
-        balances = balances.withColumnRenamed("aum", "balance")
-        everybody = everybody.join(balances, on="customer_id", how="full_outer")
-        first_balance, balance_days = F.col("first_balance_date"), F.col("balance_days")
-        aum = F.col("balance")
-    is_known = F.col("orders").isNotNull()
-    if balances is not None:
-        is_known = is_known | F.col("balance").isNotNull()
-    if customers is not None:
         is_known = is_known | given_start.isNull() | (given_start < F.lit(snapshot_date))
+    if balances is not None:
+        held = balances.select("customer_id", *(F.col(n).alias(f"_{n}") for n in _BALANCES))
+        everybody = everybody.join(held, on="customer_id", how="full_outer")
+        aum, first_balance, balance_days = (F.col(f"_{name}") for name in _BALANCES)
+        is_known = is_known | aum.isNotNull()
     first_known = F.least(F.col("first_activity_date"), first_balance)
     return everybody.where(is_known).select(
         "customer_id",
@@ -100,6 +128,7 @@ def _everybody(
         aum.alias("aum"),
         balance_days.cast("decimal(38,6)").alias("balance_days"),
         F.coalesce(given_start, first_known).alias("start_date"),
+        *attributes,
     )
 
 

@@ -2,68 +2,190 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from rfm_spark.schemas import BALANCE_COLUMNS
 
-def balance_steps(
-    balances: DataFrame, *, snapshot_date: date, stale_after_days: int | None
-) -> DataFrame:
-    """Each account's balance as steps that hold from a day until before another.
-
-    A stated balance holds at the end of its day and until the next statement of that account; the
-    last one holds up to the snapshot date, or until it is stale.
-
-    Args:
-        balances: ``balance_daily``.
-        snapshot_date: The day after the last day counted.
-        stale_after_days: A balance older than this counts 0; None never.
-
-    Returns:
-        One row per account and statement: customer_id, balance, from_date, to_date (excluded).
-    """
-    by_account = Window.partitionBy("customer_id", "account_id").orderBy("balance_date")
-    end = F.coalesce(F.lead("balance_date").over(by_account), F.lit(snapshot_date))
-    if stale_after_days is not None:
-        end = F.least(end, F.date_add("balance_date", stale_after_days + 1))
-    return balances.where(F.col("balance_date") < F.lit(snapshot_date)).select(
-        "customer_id",
-        "balance",
-        F.col("balance_date").alias("from_date"),
-        F.least(end, F.lit(snapshot_date)).alias("to_date"),
-    )
+_ACCOUNT = ("customer_id", "account_id")
 
 
-def balance_history(
-    steps: DataFrame, given_starts: DataFrame | None, *, snapshot_date: date, first_day: date | None
-) -> DataFrame:
-    """What each customer holds, and held day by day.
-
-    ``balance_days`` adds up the end-of-day balances of the days from ``first_day`` and from the
-    given start on. A start that is not given is never later than the first balance, so it cuts
-    nothing off.
+@dataclass(frozen=True)
+class BalanceRules:
+    """How stated rows become balances.
 
     Args:
-        steps: From :func:`balance_steps`.
-        given_starts: customer_id, start_date of the customers source; None without one.
-        snapshot_date: The day after the last day counted.
-        first_day: First day of the window; None for all history.
+        kind: ``snapshot``, a balance that holds until the account's next row; ``flow``, signed
+            movements that add up from 0.
+        stale_after_days: An account not stated for longer counts 0; None never.
+        scale: Decimals of money.
+    """
+
+    kind: str
+    stale_after_days: int | None
+    scale: int
+
+
+def roll(
+    accounts: DataFrame | None,
+    stated: DataFrame,
+    rules: BalanceRules,
+    *,
+    first_day: date | None,
+    end: date,
+) -> DataFrame:
+    """Carry what accounts hold from one day to a later one.
+
+    A balance holds at the end of its day and until the account's next row, or until it is stale.
+
+    Args:
+        accounts: customer_id and ``accounts``, in force before ``first_day``; None where nobody
+            held anything.
+        stated: Rows of ``balance_daily`` from ``first_day`` until before ``end``.
+        rules: How rows become balances.
+        first_day: First day whose end-of-day balance is added up; None for all history.
+        end: The day after the last day that is added up.
 
     Returns:
-        One row per customer with a balance: customer_id, first_balance_date, aum, balance_days.
+        One row per customer: customer_id, stated_rows, first_stated, accounts (in force at the
+        end of the day before ``end``), held (the end-of-day balances of all days, added up).
     """
-    start = F.col("from_date")
-    if given_starts is not None:
-        steps = steps.join(given_starts, on="customer_id", how="left")
-        start = F.greatest(start, F.col("start_date"))
+    money = F.col(BALANCE_COLUMNS[rules.kind]).alias("amount")
+    rows = stated.select(*_ACCOUNT, "balance_date", money, F.lit(1).alias("is_stated"))
+    if accounts is not None:
+        rows = rows.unionByName(_exploded(accounts))
+    steps = _steps(rows, rules)
+    start = F.col("balance_date")
     if first_day is not None:
         start = F.greatest(start, F.lit(first_day))
-    held = F.greatest(F.datediff("to_date", start), F.lit(0))
-    is_last = F.col("to_date") == F.lit(snapshot_date)
+    days = F.greatest(F.datediff(F.least(F.col("until"), F.lit(end)), start), F.lit(0))
+    account = F.struct("account_id", "balance_date", "balance")
+    is_stated = F.col("is_stated") == 1
     return steps.groupBy("customer_id").agg(
-        F.min("from_date").alias("first_balance_date"),
-        F.sum(F.when(is_last, F.col("balance")).otherwise(0)).alias("aum"),
-        F.sum(F.col("balance") * held).alias("balance_days"),
+        F.sum("is_stated").cast("bigint").alias("stated_rows"),
+        F.min(F.when(is_stated, F.col("balance_date"))).alias("first_stated"),
+        F.sort_array(F.collect_list(F.when(F.col("is_last"), account))).alias("accounts"),
+        _exact_sum(F.col("balance") * days, rules.scale).alias("held"),
     )
+
+
+def held_at(state: DataFrame, rules: BalanceRules, *, snapshot_date: date) -> DataFrame:
+    """What each customer holds at a snapshot date, and held in the window before it.
+
+    Args:
+        state: Columns of ``state.balance_history``.
+        rules: How rows become balances.
+        snapshot_date: The day after the last day counted.
+
+    Returns:
+        One row per customer with a balance: customer_id, aum (the balances at the end of the day
+        before the snapshot date, added up), first_balance_date, balance_days.
+    """
+    aum = _held_now(F.col("accounts"), rules, snapshot_date).alias("aum")
+    columns = ("first_balance_date", "balance_days")
+    return state.where(F.col("balance_rows") > 0).select("customer_id", aum, *columns)
+
+
+def late_starters(
+    balances: DataFrame, customers: DataFrame, *, snapshot_date: date, first_day: date | None
+) -> DataFrame:
+    """Customers whose given start is later than their first balance: customer_id, start_date.
+
+    Args:
+        balances: From :func:`held_at`.
+        customers: customer_id and start_date of the customers source.
+        snapshot_date: The day after the last day counted.
+        first_day: First day of the window; None for all history.
+    """
+    start, first = F.col("start_date"), F.col("first_balance_date")
+    if first_day is not None:
+        first = F.greatest(first, F.lit(first_day))
+    given = customers.select("customer_id", "start_date")
+    joined = balances.join(given, on="customer_id", how="inner")
+    late = joined.where((start > first) & (start < F.lit(snapshot_date)))
+    return late.select("customer_id", "start_date")
+
+
+def from_the_start_on(
+    balances: DataFrame,
+    late: DataFrame,
+    stated: DataFrame,
+    rules: BalanceRules,
+    *,
+    first_day: date | None,
+) -> DataFrame:
+    """Take out of ``balance_days`` what was held before a given start.
+
+    Args:
+        balances: From :func:`held_at`.
+        late: From :func:`late_starters`.
+        stated: ``balance_daily``.
+        rules: How rows become balances.
+        first_day: First day of the window; None for all history.
+    """
+    money = F.col(BALANCE_COLUMNS[rules.kind]).alias("amount")
+    rows = stated.join(late, on="customer_id", how="left_semi")
+    steps = _steps(rows.select(*_ACCOUNT, "balance_date", money), rules)
+    begin = F.col("balance_date")
+    if first_day is not None:
+        begin = F.greatest(begin, F.lit(first_day))
+    days = F.greatest(F.datediff(F.least("until", "start_date"), begin), F.lit(0))
+    cut = _exact_sum(F.col("balance") * days, rules.scale).alias("cut")
+    held_before = steps.join(late, on="customer_id", how="inner").groupBy("customer_id").agg(cut)
+    left = F.col("balance_days") - F.coalesce("cut", F.lit(0))
+    joined = balances.join(held_before, on="customer_id", how="left")
+    return joined.withColumn("balance_days", left).drop("cut")
+
+
+def _held_now(accounts: Column, rules: BalanceRules, snapshot_date: date) -> Column:
+    exact = f"decimal(38,{rules.scale})"
+
+    def add(total: Column, account: Column) -> Column:
+        held = account["balance"].cast(exact)
+        if rules.stale_after_days is not None:
+            stale_from = F.date_add(account["balance_date"], rules.stale_after_days + 1)
+            held = F.when(stale_from >= F.lit(snapshot_date), held).otherwise(F.lit(0).cast(exact))
+        return (total + held).cast(exact)
+
+    return F.aggregate(accounts, F.lit(0).cast(exact), add)
+
+
+def _exploded(accounts: DataFrame) -> DataFrame:
+    rows = accounts.select("customer_id", F.explode("accounts").alias("account"))
+    return rows.select(
+        "customer_id",
+        "account.account_id",
+        "account.balance_date",
+        F.col("account.balance").alias("amount"),
+        F.lit(0).alias("is_stated"),
+    )
+
+
+def _steps(rows: DataFrame, rules: BalanceRules) -> DataFrame:
+    """Each row's balance and the day until before which it holds; a far day for the last one.
+
+    Rows are brought together by customer, so that neither the window nor the sum over a
+    customer's accounts shuffles again.
+    """
+    by_account = Window.partitionBy(*_ACCOUNT).orderBy("balance_date")
+    next_day = F.lead("balance_date").over(by_account)
+    balance = F.col("amount")
+    if rules.kind == "flow":
+        so_far = by_account.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+        balance = F.sum("amount").over(so_far)
+    until = F.coalesce(next_day, F.lit("9999-12-31").cast("date"))
+    if rules.stale_after_days is not None:
+        until = F.least(until, F.date_add("balance_date", rules.stale_after_days + 1))
+    return rows.repartition("customer_id").select(
+        *rows.columns,
+        balance.cast(f"decimal(28,{rules.scale})").alias("balance"),
+        next_day.isNull().alias("is_last"),
+        until.alias("until"),
+    )
+
+
+def _exact_sum(amounts: Column, scale: int) -> Column:
+    return F.sum(amounts.cast(f"decimal(38,{scale})")).cast(f"decimal(38,{scale})")

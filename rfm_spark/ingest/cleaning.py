@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
@@ -10,28 +10,36 @@ from pyspark.sql import functions as F
 
 from rfm_spark.errors import ConfigurationError
 from rfm_spark.ingest import values
-from rfm_spark.ingest.reading import expression_types, referenced_columns
-from rfm_spark.schemas import CUSTOMER_ID_TYPES, MONEY_DIGITS, RAW_COLUMNS
+from rfm_spark.ingest.mapping import expression_types, own_columns, referenced_columns
+from rfm_spark.ingest.reading import MALFORMED
+from rfm_spark.schemas import CUSTOMER_ID_TYPES, EXTRA_DIGITS, MONEY_DIGITS, RAW_COLUMNS
 
 REFUND_DROPPED = "refund_dropped"
+_IDS = ("order_id", "transaction_id", "account_id")
 
 
 @dataclass(frozen=True)
 class LogMapping:
     """How a log's columns are read: expressions, their types, and what they stand for.
 
-    ``instant`` and ``amount`` name the mapped columns that hold the time and the money.
+    ``instant`` and ``amount`` name the mapped columns that hold the time and the money; a log
+    without money has no ``amount``.
     """
 
     expressions: Mapping[str, str]
     types: Mapping[str, str]
     instant: str
-    amount: str
+    amount: str | None
     id_type: str
 
 
 def map_columns(
-    source: DataFrame, name: str, expressions: Mapping[str, str], *, instant: str, amount: str
+    source: DataFrame,
+    name: str,
+    expressions: Mapping[str, str],
+    *,
+    instant: str,
+    amount: str | None,
 ) -> LogMapping:
     """Check that the mapped expressions fit the source and have usable types.
 
@@ -45,7 +53,7 @@ def map_columns(
             f"{instant} is {types[instant]} and must be timestamp, timestamp_ntz, date or text "
             f"(epoch seconds: timestamp_seconds({expressions[instant]}))"
         )
-    if not values.is_amount_type(types[amount]):
+    if amount is not None and not values.is_amount_type(types[amount]):
         refused.append(f"{amount} is {types[amount]} and must be a number or text")
     id_type = customer_id_type(types["customer_id"])
     if id_type is None:
@@ -74,15 +82,17 @@ def clean(
     drop_refunds: bool,
     log_date: str | None,
     whole_row_identity: bool = False,
+    carried: Sequence[str] = (),
 ) -> DataFrame:
     """One row per source row, typed, with the reason it is rejected for.
 
     Columns: customer_id, instant, activity_date, amount, rounding, order_id, transaction_id,
     account_id, log_date, reason (null: accepted), identity (what makes two rows the same; null:
-    nothing does), and each mapped column as text under ``raw_<name>``.
+    nothing does), each mapped column as text under ``raw_<name>``, and ``raw_row`` where a row
+    does not parse.
 
     Args:
-        source: The source's own columns.
+        source: The source's own columns, as ``reading.read_source`` gives them.
         mapping: From :func:`map_columns`.
         timestamp_format: Spark pattern for text timestamps.
         amount_scale: Decimals of money.
@@ -90,38 +100,41 @@ def clean(
         log_date: SQL expression of the log's partition day.
         whole_row_identity: Rows equal in every source column are the same row; else rows with
             the same transaction_id are.
+        carried: Further columns to keep as they are.
     """
+    own = own_columns(source)
     typed = {
         "customer_id": F.expr(mapping.expressions["customer_id"]).cast(mapping.id_type),
-        "instant": _instant(mapping, timestamp_format),
-        "activity_date": _day(mapping, timestamp_format),
+        "instant": values.as_instant(*_column(mapping, mapping.instant), timestamp_format),
+        "activity_date": values.as_day(*_column(mapping, mapping.instant), timestamp_format),
         "amount": _amount(mapping, amount_scale),
-        "rounding": values.rounding(*_column(mapping, mapping.amount), MONEY_DIGITS, amount_scale),
+        "rounding": _rounding(mapping, amount_scale),
+        **{name: _text_id(mapping, name) for name in _IDS},
+        "log_date": F.expr(log_date).cast("date") if log_date else F.lit(None).cast("date"),
     }
-    for name in ("order_id", "transaction_id", "account_id"):
-        typed[name] = _text_id(mapping, name)
-    typed["log_date"] = F.expr(log_date).cast("date") if log_date else F.lit(None).cast("date")
-    typed["identity"] = F.struct("*") if whole_row_identity else typed["transaction_id"]
-    reason = _reason(mapping, typed, source.columns, drop_refunds=drop_refunds)
-    raw = {f"raw_{name}": _raw_text(mapping, name, source.columns) for name in RAW_COLUMNS}
-    columns = typed | {"reason": reason} | raw
-    return source.select(*(column.alias(name) for name, column in columns.items()))
+    typed["identity"] = (
+        F.struct(*map(_quoted, own)) if whole_row_identity else typed["transaction_id"]
+    )
+    reason = _reason(mapping, typed, own, drop_refunds=drop_refunds)
+    raw = {f"raw_{name}": _raw_text(mapping, name, own) for name in RAW_COLUMNS}
+    columns = typed | {"reason": reason} | raw | {"raw_row": F.col(MALFORMED)}
+    return source.select(*(column.alias(name) for name, column in columns.items()), *carried)
 
 
 def _column(mapping: LogMapping, name: str) -> tuple[Column, str]:
     return F.expr(mapping.expressions[name]), mapping.types[name]
 
 
-def _instant(mapping: LogMapping, pattern: str | None) -> Column:
-    return values.as_instant(*_column(mapping, mapping.instant), pattern)
-
-
-def _day(mapping: LogMapping, pattern: str | None) -> Column:
-    return values.as_day(*_column(mapping, mapping.instant), pattern)
-
-
 def _amount(mapping: LogMapping, scale: int) -> Column:
+    if mapping.amount is None:
+        return F.lit(0).cast(f"decimal({MONEY_DIGITS},{scale})")
     return values.as_money(*_column(mapping, mapping.amount), MONEY_DIGITS, scale)
+
+
+def _rounding(mapping: LogMapping, scale: int) -> Column:
+    if mapping.amount is None:
+        return F.lit(0).cast(f"decimal(38,{scale + EXTRA_DIGITS})")
+    return values.rounding(*_column(mapping, mapping.amount), MONEY_DIGITS, scale)
 
 
 def _text_id(mapping: LogMapping, name: str) -> Column:
@@ -134,14 +147,15 @@ def _text_id(mapping: LogMapping, name: str) -> Column:
 def _reason(
     mapping: LogMapping, typed: Mapping[str, Column], columns: list[str], *, drop_refunds: bool
 ) -> Column:
-    instant, amount = mapping.instant, mapping.amount
     rules = [
+        ("malformed", F.col(MALFORMED).isNotNull()),
         ("missing_customer_id", values.is_blank(*_column(mapping, "customer_id"))),
-        ("missing_timestamp", _is_missing(mapping, instant, columns)),
+        ("missing_timestamp", _is_missing(mapping, mapping.instant, columns)),
         ("bad_timestamp", typed["activity_date"].isNull()),
-        ("missing_amount", _is_missing(mapping, amount, columns)),
-        ("bad_amount", typed["amount"].isNull()),
     ]
+    if mapping.amount is not None:
+        rules.append(("missing_amount", _is_missing(mapping, mapping.amount, columns)))
+        rules.append(("bad_amount", typed["amount"].isNull()))
     if drop_refunds:
         rules.append((REFUND_DROPPED, typed["amount"] < 0))
     reason = F.lit(None).cast("string")
@@ -174,4 +188,8 @@ def _raw_text(mapping: LogMapping, name: str, columns: list[str]) -> Column:
 
 
 def _source_text(column: str) -> Column:
-    return F.col(f"`{column.replace('`', '``')}`").cast("string")
+    return _quoted(column).cast("string")
+
+
+def _quoted(column: str) -> Column:
+    return F.col(f"`{column.replace('`', '``')}`")

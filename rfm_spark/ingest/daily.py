@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-_DAY = ["activity_date", "customer_id"]
+from rfm_spark.schemas import BALANCE_COLUMNS
+
+_SHARE = "share_of_day"
+_DAY = ["activity_date", _SHARE, "customer_id"]
 _SUMS = ["lines", "purchase_amount", "refund_lines", "refund_amount"]
 _DUPLICATE_SUMS = [
     "duplicate_rows",
@@ -15,9 +21,23 @@ _DUPLICATE_SUMS = [
 ]
 
 
-def accepted(cleaned: DataFrame) -> DataFrame:
-    """The rows that broke no rule, brought together by day: the one shuffle of the log."""
-    return cleaned.where(F.col("reason").isNull()).repartition("activity_date")
+def accepted(cleaned: DataFrame, tasks_by_day: Mapping[date, int] | None = None) -> DataFrame:
+    """The rows that broke no rule, brought together by day: the one shuffle of the log.
+
+    A day that is too large for one task is shared between several by a hash of the customer. The
+    share is a key of every grouping that follows, so that none of them shuffles again.
+
+    Args:
+        cleaned: From ``cleaning.clean``.
+        tasks_by_day: Number of shares of a day, where it is more than one.
+    """
+    share = F.lit(0).cast("bigint")
+    if tasks_by_day:
+        pairs = [F.lit(value) for item in tasks_by_day.items() for value in item]
+        shares = F.coalesce(F.try_element_at(F.create_map(*pairs), "activity_date"), F.lit(1))
+        share = F.pmod(F.xxhash64("customer_id"), shares.cast("bigint"))
+    rows = cleaned.where(F.col("reason").isNull()).withColumn(_SHARE, share)
+    return rows.repartition("activity_date", _SHARE)
 
 
 def entries(transactions: DataFrame) -> DataFrame:
@@ -38,7 +58,7 @@ def deduplicated_entries(transactions: DataFrame) -> DataFrame:
 
     Returns:
         One row per identity (per order where there is none), with its sums and those of the
-        rows left out.
+        rows left out (``duplicate_rows`` and so on).
     """
     has_identity = F.col("identity").isNotNull()
     keys = F.when(~has_identity, F.col("order_id")).alias("unidentified_order")
@@ -48,31 +68,19 @@ def deduplicated_entries(transactions: DataFrame) -> DataFrame:
             *_DAY, "identity", "order_id", "amount", keys, row.alias("row"), *_countable()
         )
         .groupBy(*_DAY, "identity", "unidentified_order")
-        .agg(
-            F.max("row").alias("kept"),
-            F.min("row").alias("least"),
-            F.count(F.lit(1)).alias("copies"),
-            F.sum("amount").alias("amount"),
-            *(F.sum(name).alias(name) for name in _SUMS),
-        )
+        .agg(*_copies(), *(F.sum(name).alias(name) for name in _SUMS))
     )
     kept = F.col("kept.amount")
     counted = [
         F.when(has_identity, one).otherwise(F.col(name)).alias(name)
         for name, one in zip(_SUMS, _countable(kept), strict=True)
     ]
-    surplus_rows = F.when(has_identity, F.col("copies") - 1).otherwise(0)
-    surplus_amount = F.when(has_identity, F.col("amount") - kept).otherwise(0)
-    differ = F.col("kept") != F.col("least")
     order = F.when(has_identity, F.col("kept.order_id")).otherwise(F.col("unidentified_order"))
     return copies.select(
         *_DAY,
         order.alias("order_id"),
         *counted,
-        F.when(~differ, surplus_rows).otherwise(0).alias("duplicate_rows"),
-        F.when(~differ, surplus_amount).otherwise(0).alias("duplicate_amount"),
-        F.when(differ, surplus_rows).otherwise(0).alias("duplicate_conflicting_rows"),
-        F.when(differ, surplus_amount).otherwise(0).alias("duplicate_conflicting_amount"),
+        *_left_out(has_identity),
     )
 
 
@@ -90,7 +98,21 @@ def customer_daily(entries: DataFrame) -> DataFrame:
         by_order.withColumn("orders", orders)
         .groupBy(*_DAY)
         .agg(*(F.sum(name).alias(name) for name in ["orders", *_SUMS]))
+        .drop(_SHARE)
     )
+
+
+def stored_sums(daily: DataFrame) -> DataFrame:
+    """Rows and money per business day, from ``customer_daily``."""
+    return daily.groupBy("activity_date").agg(
+        F.sum(F.col("lines") + F.col("refund_lines")).alias("rows"),
+        F.sum(F.col("purchase_amount") + F.col("refund_amount")).alias("amount"),
+    )
+
+
+def conflicting_rows() -> Column:
+    """How many rows of deduplicated entries were left out for one that differs."""
+    return F.sum("duplicate_conflicting_rows")
 
 
 def duplicate_sums(entries: DataFrame) -> DataFrame:
@@ -98,16 +120,50 @@ def duplicate_sums(entries: DataFrame) -> DataFrame:
     return entries.groupBy("activity_date").agg(*(F.sum(n).alias(n) for n in _DUPLICATE_SUMS))
 
 
-def balance_daily(balances: DataFrame) -> DataFrame:
-    """The last balance that each account stated on each day it stated one."""
+def deduplicated_balances(balances: DataFrame, *, kind: str) -> DataFrame:
+    """Statements or movements, of the same ``identity`` one per customer and day.
+
+    If the copies differ, the latest stays, then the largest amount, and the others count as
+    conflicting. A null identity is never a duplicate: such movements all count.
+
+    Args:
+        balances: From :func:`accepted`.
+        kind: ``snapshot`` or ``flow``.
+
+    Returns:
+        Rows with account_id, instant and amount, and the sums of the rows left out.
+    """
+    has_identity = F.col("identity").isNotNull()
+    row = F.struct("instant", "amount", "account_id")
+    unnamed = F.when(~has_identity, row).alias("unnamed")
+    copies = (
+        balances.select(*_DAY, "identity", unnamed, row.alias("row"), "amount")
+        .groupBy(*_DAY, "identity", "unnamed")
+        .agg(*_copies())
+    )
+    kept = F.col("kept.amount")
+    amount = F.when(has_identity, kept).otherwise(F.col("amount")) if kind == "flow" else kept
+    return copies.select(
+        *_DAY, "kept.account_id", "kept.instant", amount.alias("amount"), *_left_out(has_identity)
+    )
+
+
+def balance_daily(balances: DataFrame, *, kind: str) -> DataFrame:
+    """What each account stated on each day it stated something.
+
+    Args:
+        balances: From :func:`accepted`, duplicates taken out.
+        kind: ``snapshot``, the last balance of the day; ``flow``, the sum of its movements.
+    """
+    last = F.max_by("amount", "instant") if kind == "snapshot" else F.sum("amount")
     return (
-        balances.groupBy("activity_date", "customer_id", "account_id")
-        .agg(F.max(F.struct("instant", "amount")).alias("last"))
+        balances.groupBy(*_DAY, "account_id")
+        .agg(last.alias(BALANCE_COLUMNS[kind]))
         .select(
             F.col("activity_date").alias("balance_date"),
             "customer_id",
             "account_id",
-            F.col("last.amount").alias("balance"),
+            BALANCE_COLUMNS[kind],
         )
     )
 
@@ -115,12 +171,36 @@ def balance_daily(balances: DataFrame) -> DataFrame:
 def contradicting_balances(balances: DataFrame) -> DataFrame:
     """Instants at which one account states two different balances."""
     return (
-        balances.groupBy("customer_id", "account_id", "instant")
+        balances.groupBy(*_DAY, "account_id", "instant")
         .agg(F.min("amount").alias("one"), F.max("amount").alias("other"))
         .where(F.col("one") != F.col("other"))
         .withColumn("at", F.col("instant").cast("string"))
-        .drop("instant")
+        .select("customer_id", "account_id", "at", "one", "other")
     )
+
+
+def _copies() -> list[Column]:
+    """Of the rows of one identity: the one that stays, the one that differs most, their sums."""
+    return [
+        F.max("row").alias("kept"),
+        F.min("row").alias("least"),
+        F.count(F.lit(1)).alias("copies"),
+        F.sum("amount").alias("amount"),
+    ]
+
+
+def _left_out(has_identity: Column) -> list[Column]:
+    """Rows and money of the copies that do not stay, by whether they differ."""
+    differ = F.col("kept") != F.col("least")
+    columns = []
+    for measure, is_such in (("duplicate", ~differ), ("duplicate_conflicting", differ)):
+        counts = has_identity & is_such
+        surplus = F.col("amount") - F.col("kept.amount")
+        columns += [
+            F.when(counts, F.col("copies") - 1).otherwise(0).alias(f"{measure}_rows"),
+            F.when(counts, surplus).otherwise(0).alias(f"{measure}_amount"),
+        ]
+    return columns
 
 
 def _countable(amount: Column | None = None) -> list[Column]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -45,6 +45,10 @@ def measured(cleaned: DataFrame) -> DataFrame:
         F.sum(F.when(F.col("amount") < 0, 1).otherwise(0)).alias("refunds"),
         F.sum(is_rounded.cast("bigint")).alias("rounded_rows"),
         F.sum("rounding").alias("rounding"),
+        # Every expression is evaluated here, so that one that throws does so before anything is
+        # published.
+        *(F.count(name).alias(f"with_{name}") for name in ("customer_id", "order_id", "identity")),
+        F.count("account_id").alias("with_account_id"),
     )
 
 
@@ -82,8 +86,30 @@ class Tally:
             for measure in DUPLICATE_MEASURES:
                 count, amount = row[f"{measure}_rows"], row[f"{measure}_amount"]
                 if count:
-                    self.add(row["activity_date"], measure, count, amount)
-                    self.add(row["activity_date"], "accepted", -count, -Decimal(amount))
+                    self._move(row["activity_date"], measure, count, Decimal(amount))
+
+    def settle(self, stored: Mapping[date, tuple[int, Decimal]]) -> bool:
+        """Count as duplicates what was accepted and is not in the stored sums per day.
+
+        Returns:
+            False where more is stored than was accepted: the log changed between two readings.
+        """
+        accepted = {day: n for (day, name), n in self.counts.items() if name == "accepted" and day}
+        for day, (rows, amount) in accepted.items():
+            kept_rows, kept_amount = stored.get(day, _NOTHING)
+            if kept_rows > rows or (kept_rows == rows and kept_amount != amount):
+                return False
+            if kept_rows < rows:
+                self._move(day, "duplicate", rows - kept_rows, amount - kept_amount)
+        return set(stored) <= set(accepted)
+
+    def accepted_by_day(self) -> dict[date, int]:
+        """Accepted rows per business day."""
+        return {d: n for (d, name), (n, _) in self.counts.items() if name == "accepted" and d and n}
+
+    def _move(self, day: date, measure: str, rows: int, amount: Decimal) -> None:
+        self.add(day, measure, rows, amount)
+        self.add(day, "accepted", -rows, -amount)
 
     def rows_of(self, measure: str) -> int:
         """Rows of a measure over all days."""
@@ -98,8 +124,7 @@ class Tally:
 
     def last_accepted_day(self) -> date | None:
         """The last business day with an accepted row."""
-        days = [d for (d, name), (n, _) in self.counts.items() if name == "accepted" and d and n]
-        return max(days, default=None)
+        return max(self.accepted_by_day(), default=None)
 
     def first_day(self) -> date | None:
         """The first business day or, for undated rows, log day; None where there is none."""
@@ -108,4 +133,8 @@ class Tally:
     def records(self, source: str) -> list[tuple[Any, ...]]:
         """Rows of ``ingest_report``, days in order, undated ones first."""
         keys = sorted(self.counts, key=lambda key: (key[0] or date.min, key[1]))
-        return [(source, day, measure, *self.counts[day, measure]) for day, measure in keys]
+        return [
+            (source, day, measure, rows, amount, amount if measure == "rounding" else None)
+            for day, measure in keys
+            for rows, amount in [self.counts[day, measure]]
+        ]

@@ -11,6 +11,8 @@ import re
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from rfm_spark.schemas import EXTRA_DIGITS
+
 INTEGERS = {"tinyint", "smallint", "int", "bigint"}
 INSTANT_TYPES = {"timestamp", "timestamp_ntz", "date", "string"}
 _CALENDAR = ("0001-01-01", "9999-12-31")
@@ -64,10 +66,10 @@ def rounding(column: Column, type_: str, digits: int, scale: int) -> Column:
     """Rounded minus given amount, to eight further decimals; 0 where nothing was rounded."""
     match = re.fullmatch(r"decimal\(\d+,(\d+)\)", type_)
     if type_ in INTEGERS or (match and int(match[1]) <= scale):
-        return F.lit(0).cast(f"decimal(38,{scale + 8})")
-    exact = _as_decimal(column, type_, f"decimal({digits + 8},{scale + 8})")
+        return F.lit(0).cast(f"decimal(38,{scale + EXTRA_DIGITS})")
+    exact = _as_decimal(column, type_, f"decimal({digits + EXTRA_DIGITS},{scale + EXTRA_DIGITS})")
     difference = as_money(column, type_, digits, scale) - exact
-    return F.coalesce(difference, F.lit(0)).cast(f"decimal(38,{scale + 8})")
+    return F.coalesce(difference, F.lit(0)).cast(f"decimal(38,{scale + EXTRA_DIGITS})")
 
 
 def _as_decimal(column: Column, type_: str, target: str) -> Column:

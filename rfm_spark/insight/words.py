@@ -32,6 +32,11 @@ def insight(
         if not _CLOSE[0] < ratio < _CLOSE[1]:
             ratios.append((max(ratio, 1 / ratio) if ratio else float("inf"), feature, ratio))
     ratios.sort(key=lambda entry: (-entry[0], entry[1]))
-    words = [f"{FEATURE_LABELS.get(name, name)} {ratio:.1f} x" for _, name, ratio in ratios[:3]]
+    words = [f"{_label(name)} {ratio:.1f} x" for _, name, ratio in ratios[:3]]
     size = f"{share:.1%} of customers"
     return f"{size}; {', '.join(words)} the average" if words else f"{size}; close to the average"
+
+
+def _label(feature: str) -> str:
+    """What a feature is called; an extra one by its own name."""
+    return FEATURE_LABELS.get(feature, feature.replace("_", " "))

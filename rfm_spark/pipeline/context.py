@@ -49,6 +49,16 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Pinned:
+    """A table at one of its versions."""
+
+    name: str
+    frame: DataFrame
+    version: int
+    table_id: str
+
+
+@dataclass(frozen=True)
 class Context:
     """Everything a stage needs, handed in."""
 
@@ -71,15 +81,22 @@ class Context:
     def read(self, table: str) -> DataFrame:
         """A table that must exist; its version goes into the ledger."""
         frame = self.store.read(table)
-        self._read_version(table)
+        self._version_read(table)
         return frame
 
     def read_or_none(self, table: str) -> DataFrame | None:
         """A table that may not exist; its version goes into the ledger."""
         frame = self.store.read_or_none(table)
         if frame is not None:
-            self._read_version(table)
+            self._version_read(table)
         return frame
+
+    def read_pinned(self, table: str) -> Pinned:
+        """A table that must exist, as it is at this moment; its version goes into the ledger."""
+        self.store.read(table)
+        version = self._version_read(table)
+        frame = self.store.read_version(table, version)
+        return Pinned(table, frame, version, self.store.table_id(table))
 
     def write(self, table: Table, frame: DataFrame, where: str) -> int:
         """Replace the rows of a table that a predicate selects.
@@ -112,11 +129,12 @@ class Context:
         schema = self.store.read(table).schema
         return {field.name: field.dataType.simpleString() for field in schema}
 
-    def _read_version(self, table: str) -> None:
+    def _version_read(self, table: str) -> int:
         version = self.store.version(table)
         if version is None:
             raise DataError(f"the table {self.store.address(table)} vanished while it was read")
         self.run.input_versions[table] = version
+        return version
 
 
 class Clock:

@@ -9,12 +9,14 @@ from rfm_spark import schemas
 from rfm_spark.errors import ConfigurationError, DataError
 from rfm_spark.ingest import values
 from rfm_spark.ingest.cleaning import customer_id_type
-from rfm_spark.ingest.reading import expression_types, read_source
+from rfm_spark.ingest.mapping import expression_types
+from rfm_spark.ingest.reading import MALFORMED
 from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.sources import naming_the_expression, open_source
 
 
 def read_customers(context: Context, id_type: str) -> DataFrame | None:
-    """The customers source as customer_id, start_date and aum; None where none is configured.
+    """The customers source as customer_id, start_date, aum and attributes; None without one.
 
     Raises:
         ConfigurationError: The mapping does not fit the source.
@@ -24,17 +26,11 @@ def read_customers(context: Context, id_type: str) -> DataFrame | None:
     settings = context.settings.sources.customers
     if settings is None:
         return None
-    source = read_source(
-        context.spark,
-        "customers",
-        format=settings.format,
-        path=settings.path,
-        table=settings.table,
-        options=settings.options,
-        where=settings.where,
-    )
+    source = open_source(context, "customers", settings)
     expressions = settings.columns.model_dump(exclude_none=True)
     types = expression_types(source, "customers", expressions)
+    attributes = settings.attributes
+    expression_types(source, "customers", attributes, "attributes")
     found = customer_id_type(types["customer_id"])
     if found != id_type:
         raise DataError(
@@ -70,19 +66,31 @@ def read_customers(context: Context, id_type: str) -> DataFrame | None:
         aum.cast(schemas.money(context.settings.amount_scale)).alias("aum"),
         values.is_blank(*column("customer_id")).alias("nameless"),
         unreadable.alias("unreadable"),
+        F.col(MALFORMED).isNotNull().alias("malformed"),
+        *(F.expr(sql).cast("string").alias(name) for name, sql in attributes.items()),
     )
-    _refuse(customers)
-    return customers.drop("nameless", "unreadable")
+    named = {f"columns.{name}": sql for name, sql in expressions.items()}
+    named |= {f"attributes.{name}": sql for name, sql in attributes.items()}
+    with naming_the_expression("customers", source, named):
+        _refuse(customers)
+    return customers.drop("nameless", "unreadable", "malformed")
 
 
 def _refuse(customers: DataFrame) -> None:
+    flags = ("malformed", "nameless", "unreadable")
+    fine = ~F.col("malformed")
     counts = customers.agg(
-        F.coalesce(F.sum(F.col("nameless").cast("bigint")), F.lit(0)).alias("nameless"),
-        F.coalesce(F.sum(F.col("unreadable").cast("bigint")), F.lit(0)).alias("unreadable"),
+        *(
+            F.sum((F.col(flag) & (fine | F.lit(flag == "malformed"))).cast("bigint")).alias(flag)
+            for flag in flags
+        ),
+        *(F.count(name).alias(f"with_{name}") for name in customers.columns if name not in flags),
     ).collect()[0]
-    repeated = customers.groupBy("customer_id").count().where(F.col("count") > 1)
+    repeated = customers.where(fine).groupBy("customer_id").count().where(F.col("count") > 1)
     doubled = repeated.count()
     found = []
+    if counts["malformed"]:
+        found.append(f"{counts['malformed']:,} rows do not parse")
     if counts["nameless"]:
         found.append(f"{counts['nameless']:,} rows have no customer_id")
     if counts["unreadable"]:

@@ -9,61 +9,79 @@ from pyspark.sql import functions as F
 
 from rfm_spark import schemas
 from rfm_spark.errors import DataError
-from rfm_spark.features import assembly, aum, rfm
+from rfm_spark.features import assembly
+from rfm_spark.features.aum import from_the_start_on, held_at, late_starters
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.customers import read_customers
+from rfm_spark.pipeline.extra_features import ExtraFeatures, read_extra_features
+from rfm_spark.pipeline.history import History, current_state, read_history
 
 
 def features(context: Context, *, snapshot_date: date) -> None:
-    """Compute everybody's RFM and AUM as of the snapshot date; writes ``customer_features``.
+    """Compute everybody's features as of the snapshot date.
+
+    Writes ``customer_features``; before it ``feature_state``, and the rejects and the report of
+    the sources of extra features.
 
     Args:
         context: The run.
         snapshot_date: The day after the last day counted.
 
     Raises:
-        DataError: Nothing was ingested yet, or the customers source contradicts itself.
+        DataError: Nothing was ingested yet, or a source contradicts itself.
     """
     context.display.stage("features", f"as of {snapshot_date}")
     settings = context.settings
     id_type = context.customer_id_type()
     window_days = settings.features.window_days
     first_day = snapshot_date - timedelta(days=window_days) if window_days else None
-    purchases = rfm.purchase_history(
-        context.read("customer_daily"), snapshot_date=snapshot_date, first_day=first_day
-    )
     customers = read_customers(context, id_type)
-    all_features = assembly.customer_features(
-        purchases,
-        _balances(context, customers, snapshot_date, first_day),
+    extra = read_extra_features(context, snapshot_date=snapshot_date, first_day=first_day)
+    history = read_history(context, snapshot_date=snapshot_date, first_day=first_day)
+    state = current_state(context, history)
+    everybody = assembly.customer_features(
+        state.where(F.col("history_rows") > 0),
+        _balances(history, state, customers),
         customers,
         snapshot_date=snapshot_date,
         first_day=first_day,
+        attributes=settings.sources.attributes,
     )
-    table = schemas.customer_features(id_type, settings.amount_scale)
-    kept = _without_silent(context, all_features)
+    for source in extra:
+        everybody = assembly.with_extra_features(everybody, source.frame, source.missing)
+    kept = _without_silent(context, everybody)
     if not kept.limit(1).collect():
         raise DataError(
             f"no customer is left to describe as of {snapshot_date}: nobody has a transaction or a "
             "balance before it, or features.exclude_after_days leaves everybody out; is the "
             "snapshot date the day after the last day you want counted? Nothing was published"
         )
+    table = schemas.customer_features(id_type, settings.amount_scale, _further(context, extra))
     context.write(table, kept, f"snapshot_date = DATE'{snapshot_date}'")
 
 
-def _balances(
-    context: Context, customers: DataFrame | None, snapshot_date: date, first_day: date | None
-) -> DataFrame | None:
-    source = context.settings.sources.balances
-    if source is None:
+def _further(context: Context, extra: list[ExtraFeatures]) -> list[schemas.Field]:
+    """Columns beside those that everybody has: attributes, then extra features."""
+    attributes = [
+        schemas.Field(n, "string", "attribute") for n in context.settings.sources.attributes
+    ]
+    return attributes + [field for source in extra for field in source.fields]
+
+
+def _balances(history: History, state: DataFrame, customers: DataFrame | None) -> DataFrame | None:
+    if history.balances is None or history.rules is None:
         return None
-    steps = aum.balance_steps(
-        context.read("balance_daily"),
-        snapshot_date=snapshot_date,
-        stale_after_days=source.stale_after_days,
+    balances = held_at(state, history.rules, snapshot_date=history.snapshot_date)
+    if customers is None:
+        return balances
+    late = late_starters(
+        balances, customers, snapshot_date=history.snapshot_date, first_day=history.first_day
     )
-    starts = customers.select("customer_id", "start_date") if customers is not None else None
-    return aum.balance_history(steps, starts, snapshot_date=snapshot_date, first_day=first_day)
+    if not late.limit(1).collect():
+        return balances
+    return from_the_start_on(
+        balances, late, history.balances.frame, history.rules, first_day=history.first_day
+    )
 
 
 def _without_silent(context: Context, everybody: DataFrame) -> DataFrame:

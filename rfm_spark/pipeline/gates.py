@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from rfm_spark.errors import DataError
 from rfm_spark.ingest import daily, measures
 from rfm_spark.pipeline.context import Context
+from rfm_spark.schemas import BALANCE_COLUMNS
 
 
 def one_id_type(context: Context, types: Mapping[str, str]) -> None:
@@ -23,6 +24,20 @@ def one_id_type(context: Context, types: Mapping[str, str]) -> None:
         raise DataError(
             f"customer_id must have one type everywhere: {listed}; cast it in the mapping, as in "
             "customer_id: cast(user_id as string)"
+        )
+
+
+def one_kind_of_balances(context: Context) -> None:
+    """What is stored of balances is of the kind that the configuration says."""
+    kind = context.settings.sources.balances_kind
+    if kind is None or not context.store.exists("balance_daily"):
+        return
+    stored = context.types_of("balance_daily")
+    if BALANCE_COLUMNS[kind] not in stored:
+        other = next(name for name in BALANCE_COLUMNS if name != kind)
+        raise DataError(
+            f"{context.store.address('balance_daily')} was ingested as kind: {other}, and "
+            f"sources.balances.kind is {kind} now; set it back, or start a new `store`"
         )
 
 

@@ -40,7 +40,7 @@ def write_report(context: Context, source: str, tally: Tally, first: date, last:
         tally.add(start, EMPTY_FROM, 0, Decimal(0))
         tally.add(stop, EMPTY_TO, 0, Decimal(0))
     table = schemas.ingest_report(context.settings.amount_scale)
-    exact = f"decimal(38,{context.settings.amount_scale + 8})"
+    exact = f"decimal(38,{context.settings.amount_scale + schemas.EXTRA_DIGITS})"
     types = ", ".join(
         f"{column.name} {exact if column.name == 'amount' else column.type}"
         for column in table.fields

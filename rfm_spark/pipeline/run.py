@@ -61,10 +61,11 @@ _STAGES = {
 def _is_current(context: Context, output: str, snapshot_date: date) -> bool:
     """Whether the last run that wrote this output for the date saw what there is now.
 
-    A customers source has no versions to compare, so features that use one are computed again. A
-    later run of the date that did not succeed may have written half of it.
+    Customers and sources of extra features have no versions to compare, so features that use them
+    are computed again. A later run of the date that did not succeed may have written half of it.
     """
-    if output == "customer_features" and context.settings.sources.customers is not None:
+    sources = context.settings.sources
+    if output == "customer_features" and (sources.customers or sources.feature_sources):
         return False
     last = ledger.last_success(context, output=output, snapshot_date=snapshot_date)
     if last is None or last["code_version"] != __version__:

@@ -98,15 +98,16 @@ def model_in_force(context: Context, *, snapshot_date: date) -> Model | None:
 def used_features(context: Context) -> list[str]:
     """Feature columns that scores, clusters or profiles use, in the order of the features."""
     settings = context.settings
-    used = {"monetary", *settings.scoring.feature_by_role.values(), *settings.clustering_features}
+    used = {"monetary", *settings.numeric_features}
     if settings.has_aum:
         used |= {"aum", "aum_per_day"}
-    return [name for name in schemas.FEATURE_LABELS if name in used]
+    return [name for name in settings.feature_columns if name in used]
 
 
 def _table(context: Context) -> schemas.Table:
     types = context.types_of("customer_features")
-    fields = [schemas.Field(name, types[name]) for name in used_features(context)]
+    carried = [*used_features(context), *context.settings.sources.attributes]
+    fields = [schemas.Field(name, types[name]) for name in carried]
     return schemas.customer_segments(context.customer_id_type(), fields)
 
 

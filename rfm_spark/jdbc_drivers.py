@@ -1,0 +1,43 @@
+"""JDBC drivers by address: their class, and where Maven Central has them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Driver:
+    """A driver: the class that Spark loads, and the JAR's Maven coordinate."""
+
+    driver_class: str
+    coordinate: str
+
+    @property
+    def artifact(self) -> str:
+        """Name of the JAR without its version."""
+        return self.coordinate.split(":")[1]
+
+
+_MARIADB = Driver("org.mariadb.jdbc.Driver", "org.mariadb.jdbc:mariadb-java-client:3.5.6")
+_DRIVERS = {
+    "jdbc:mysql:": Driver("com.mysql.cj.jdbc.Driver", "com.mysql:mysql-connector-j:9.4.0"),
+    "jdbc:mariadb:": _MARIADB,
+    "jdbc:postgresql:": Driver("org.postgresql.Driver", "org.postgresql:postgresql:42.7.8"),
+}
+
+
+def driver_of(url: str) -> Driver | None:
+    """The driver for a JDBC address; None for databases whose driver the caller brings."""
+    return next((driver for start, driver in _DRIVERS.items() if url.startswith(start)), None)
+
+
+def address_for_spark(url: str) -> str:
+    """The address under which Spark quotes names as the database does.
+
+    Spark knows the dialect of ``jdbc:mysql:`` only; to ``jdbc:mariadb:`` it would send names in
+    double quotes, which MariaDB reads as text. MariaDB's driver takes both.
+    """
+    if not url.startswith("jdbc:mariadb:"):
+        return url
+    joined = "&" if "?" in url else "?"
+    return f"jdbc:mysql:{url.removeprefix('jdbc:mariadb:')}{joined}permitMysqlScheme"

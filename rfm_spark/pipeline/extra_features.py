@@ -1,0 +1,109 @@
+"""Sources of extra features, read anew for each snapshot date."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark import schemas
+from rfm_spark.config.sources import FeatureSource
+from rfm_spark.errors import ConfigurationError
+from rfm_spark.features.extra import aggregated, with_dates
+from rfm_spark.ingest.days import DayRange
+from rfm_spark.ingest.mapping import own_columns
+from rfm_spark.ingest.reading import first_line
+from rfm_spark.pipeline import gates
+from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.ingested import write_report
+from rfm_spark.pipeline.logs import Batch, OpenLog, events_of, open_log, read_batch, write_rejects
+
+_NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
+_PLAIN = (*_NUMBERS, "date", "string", "boolean")
+
+
+@dataclass(frozen=True)
+class ExtraFeatures:
+    """The features of one source: a row per customer with rows, and values for all others."""
+
+    frame: DataFrame
+    fields: Sequence[schemas.Field]
+    missing: dict[str, Any]
+
+
+def read_extra_features(
+    context: Context, *, snapshot_date: date, first_day: date | None
+) -> list[ExtraFeatures]:
+    """Aggregate every further source over the window; writes what was read and rejected of each.
+
+    Raises:
+        ConfigurationError: An aggregate does not fit its source, or a role needs a number.
+        DataError: Too many rows would be rejected, or customer ids have another type.
+    """
+    sources = context.settings.sources.feature_sources
+    logs = {name: open_log(context, name, settings) for name, settings in sources.items()}
+    gates.one_id_type(context, {name: log.mapping.id_type for name, log in logs.items()})
+    days = DayRange(first_day, snapshot_date - timedelta(days=1))
+    return [_read(context, log, days, snapshot_date) for log in logs.values()]
+
+
+def _read(context: Context, log: OpenLog, days: DayRange, snapshot_date: date) -> ExtraFeatures:
+    settings = log.settings
+    assert isinstance(settings, FeatureSource)
+    context.display.stage("features", f"{log.name}, {days}")
+    events = events_of(context, log, days)
+    expressions = {
+        name: with_dates(feature.expr, snapshot_date=snapshot_date, window_start=days.first)
+        for name, feature in settings.features.items()
+    }
+    frame = _aggregated(log, events, expressions)
+    fields = [schemas.Field(n, t, f"from {log.name}") for n, t in frame.dtypes if n in expressions]
+    _check_types(context, log.name, fields)
+    batch = read_batch(context, log, days)
+    _account_for(context, batch)
+    missing = {name: feature.missing for name, feature in settings.features.items()}
+    return ExtraFeatures(frame, fields, missing)
+
+
+def _aggregated(log: OpenLog, events: DataFrame, expressions: dict[str, str]) -> DataFrame:
+    refused = []
+    for name, expression in expressions.items():
+        try:
+            _ = events.groupBy("customer_id").agg(F.expr(expression).alias(name)).schema
+        except AnalysisException as error:
+            refused.append(f"{name}: {expression!r} ({first_line(error)})")
+    if refused:
+        raise ConfigurationError(
+            f"sources.{log.name}.features does not fit: {'; '.join(refused)}. Aggregates are over "
+            f"{', '.join(events.columns)}, which `columns` maps from "
+            f"{', '.join(own_columns(log.rows))}"
+        )
+    return aggregated(events, expressions)
+
+
+def _check_types(context: Context, name: str, fields: Sequence[schemas.Field]) -> None:
+    numbers = set(context.settings.numeric_features)
+    for field in fields:
+        base = field.type.split("(")[0]
+        if base not in _PLAIN:
+            raise ConfigurationError(
+                f"sources.{name}.features.{field.name} is {field.type}; a feature is a number, a "
+                "date, a text or a boolean: cast it"
+            )
+        if field.name in numbers and base not in _NUMBERS:
+            raise ConfigurationError(
+                f"sources.{name}.features.{field.name} is {field.type}, and scoring.roles or "
+                "clustering.features needs a number: cast it"
+            )
+
+
+def _account_for(context: Context, batch: Batch) -> None:
+    """Write the rejects and the report of what was read."""
+    write_rejects(context, batch)
+    if batch.first is not None:
+        write_report(context, batch.log.name, batch.tally, batch.first, batch.last)

@@ -1,0 +1,174 @@
+"""Logs read by days: opened, cleaned, counted, judged; their rejects and their report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from math import ceil
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark import schemas
+from rfm_spark.config.sources import Balances, FeatureSource, Log, Transactions
+from rfm_spark.ingest import cleaning, measures
+from rfm_spark.ingest.days import DayRange
+from rfm_spark.ingest.mapping import check_log_date, check_pattern
+from rfm_spark.pipeline import gates
+from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.sources import naming_the_expression, open_source
+
+ROWS_PER_TASK = 2_000_000
+"""A day with more accepted rows is shared between several tasks."""
+
+
+@dataclass(frozen=True)
+class OpenLog:
+    """A log that is ready to be read: its settings, rows and mapping."""
+
+    name: str
+    settings: Transactions | Balances | FeatureSource
+    rows: DataFrame
+    mapping: cleaning.LogMapping
+
+    @property
+    def expressions(self) -> dict[str, str]:
+        """Key in the configuration to SQL expression."""
+        named = {f"columns.{name}": sql for name, sql in self.mapping.expressions.items()}
+        further = {"where": self.settings.where, "log_date": self.settings.log_date}
+        return named | {key: sql for key, sql in further.items() if sql is not None}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A range of days of a log, cleaned and counted, that every gate has let through."""
+
+    log: OpenLog
+    cleaned: DataFrame
+    tally: measures.Tally
+    first: date | None
+    last: date
+
+    @property
+    def between(self) -> str:
+        """SQL for the days of the range."""
+        if self.first is None:
+            return f"<= DATE'{self.last}'"
+        return f"BETWEEN DATE'{self.first}' AND DATE'{self.last}'"
+
+    @property
+    def tasks_by_day(self) -> Mapping[date, int]:
+        """How many tasks share a day, for the days that are too large for one."""
+        days = self.tally.accepted_by_day()
+        return {day: ceil(n / ROWS_PER_TASK) for day, n in days.items() if n > ROWS_PER_TASK}
+
+
+def open_log(context: Context, name: str, settings: Log) -> OpenLog:
+    """Open a log and check that its mapping fits.
+
+    Raises:
+        ConfigurationError: It is not there, or an expression does not fit it.
+    """
+    rows = open_source(context, name, settings, log_date=settings.log_date)
+    assert isinstance(settings, Transactions | Balances | FeatureSource)
+    instant, amount = {
+        Transactions: ("transaction_ts", "amount"),
+        Balances: ("balance_date", "balance"),
+        FeatureSource: ("event_ts", None),
+    }[type(settings)]
+    expressions = settings.columns.model_dump(exclude_none=True)
+    mapping = cleaning.map_columns(rows, name, expressions, instant=instant, amount=amount)
+    if settings.log_date is not None:
+        check_log_date(rows, name, settings.log_date)
+    if settings.timestamp_format is not None:
+        check_pattern(context.spark, name, settings.timestamp_format)
+    return OpenLog(name, settings, rows, mapping)
+
+
+def read_batch(context: Context, log: OpenLog, days: DayRange) -> Batch:
+    """Clean a range of days and count where every row goes; nothing is written.
+
+    Raises:
+        DataError: Too many rows would be rejected, or an expression fails on a value.
+    """
+    cleaned = cleaned_rows(context, log, days)
+    with (
+        context.timed(f"reading {log.name}"),
+        naming_the_expression(log.name, log.rows, log.expressions),
+    ):
+        tally = measures.Tally.of(measures.measured(cleaned).collect())
+    context.display.note(f"{log.name}: {tally.rows_of('read'):,} rows read")
+    gates.few_rejects(context, log.name, tally)
+    return Batch(log, cleaned, tally, days.first or tally.first_day(), days.last)
+
+
+def cleaned_rows(context: Context, log: OpenLog, days: DayRange) -> DataFrame:
+    """The rows of a range of days, from no more partitions of the log than may hold them."""
+    cleaned = _clean(context, log, _near(log.rows, log.settings, days))
+    return cleaned.where(measures.in_days(days.first, days.last))
+
+
+def _clean(
+    context: Context, log: OpenLog, rows: DataFrame, *, carried: tuple[str, ...] = ()
+) -> DataFrame:
+    settings = log.settings
+    return cleaning.clean(
+        rows,
+        log.mapping,
+        timestamp_format=settings.timestamp_format,
+        amount_scale=context.settings.amount_scale,
+        drop_refunds=log.name == "transactions" and context.settings.returns == "drop",
+        log_date=settings.log_date,
+        whole_row_identity=getattr(settings, "duplicates", None) == "whole_row",
+        carried=carried,
+    )
+
+
+def events_of(context: Context, log: OpenLog, days: DayRange) -> DataFrame:
+    """The accepted rows of a range of days: customer_id, event_ts and all other mapped columns."""
+    names = [name for name in log.mapping.expressions if name not in ("customer_id", "event_ts")]
+    further = {f"_event_{name}": F.expr(log.mapping.expressions[name]) for name in names}
+    rows = _near(log.rows, log.settings, days)
+    cleaned = _clean(context, log, rows.withColumns(further), carried=tuple(further))
+    accepted = cleaned.where(measures.in_days(days.first, days.last) & F.col("reason").isNull())
+    return accepted.select(
+        "customer_id",
+        F.col("instant").alias("event_ts"),
+        *(F.col(f"_event_{name}").alias(name) for name in names),
+    )
+
+
+def write_rejects(context: Context, batch: Batch) -> None:
+    """Replace the rejects of the range's days; writes ``rejected_transactions``."""
+    table, tally = schemas.REJECTED_TRANSACTIONS, batch.tally
+    nothing = not tally.rejected() and not tally.rows_of(cleaning.REFUND_DROPPED)
+    stored = context.store.read_or_none(table.name)
+    if nothing and stored is None:
+        context.store.ensure(table)
+        return
+    name = batch.log.name.replace("'", "''")
+    undated = f"activity_date IS NULL AND (log_date IS NULL OR log_date {batch.between})"
+    where = f"source = '{name}' AND (activity_date {batch.between} OR ({undated}))"
+    if nothing and stored is not None and not stored.where(where).limit(1).collect():
+        return
+    rejects = batch.cleaned.where(F.col("reason").isNotNull()).select(
+        F.lit(batch.log.name).alias("source"),
+        *(F.col(f"raw_{column}").alias(column) for column in schemas.RAW_COLUMNS),
+        "reason",
+        "activity_date",
+        "log_date",
+        "raw_row",
+    )
+    context.write(table, rejects, where)
+
+
+def _near(rows: DataFrame, settings: Log, days: DayRange) -> DataFrame:
+    if settings.log_date is None:
+        return rows
+    before, after = (timedelta(days=n) for n in settings.log_slack_days)
+    log_day = F.expr(settings.log_date).cast("date")
+    near = log_day <= F.lit(days.last + after)
+    if days.first is not None:
+        near = near & (log_day >= F.lit(days.first - before))
+    return rows.where(log_day.isNull() | near)

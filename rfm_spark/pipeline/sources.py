@@ -1,0 +1,111 @@
+"""Sources opened by their settings, and whose expression it was that failed on a value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark.config.sources import Source
+from rfm_spark.errors import DataError, RfmSparkError
+from rfm_spark.ingest.mapping import own_columns, referenced_columns
+from rfm_spark.ingest.reading import Place, first_line, read_source
+from rfm_spark.pipeline.context import Context
+from rfm_spark.session import temporarily
+
+_FAULT = re.compile(r"\[([A-Z_]+[.\w]*)\] ([^\n]*)")
+_CONTEXT = re.compile(r"== SQL[^\n]*==\n(?P<code>.*?)\n\s*\^", re.DOTALL)
+_VALUE = re.compile(r"The value ('.*?'|\S+) of the type", re.DOTALL)
+
+
+def open_source(
+    context: Context, name: str, settings: Source, *, log_date: str | None = None
+) -> DataFrame:
+    """A source's rows as they are, without those that its ``where`` drops.
+
+    Args:
+        context: The run.
+        name: The source's name in the configuration.
+        settings: Its settings.
+        log_date: Expression over the columns that a row has by its place.
+
+    Raises:
+        ConfigurationError: There is nothing at that place, or the filter does not fit.
+        DataError: Spark cannot read a column's type.
+    """
+    place = Place(
+        settings.format,
+        path=settings.path,
+        table=settings.table,
+        url=settings.url,
+        query=settings.query,
+        properties=settings.properties,
+        options=settings.options,
+    )
+    return read_source(context.spark, name, place, where=settings.where, whole=log_date)
+
+
+@contextmanager
+def naming_the_expression(
+    name: str, source: DataFrame, expressions: Mapping[str, str]
+) -> Iterator[None]:
+    """Say which expression of a source threw, and on which value.
+
+    Spark quotes the code that threw; the expression that contains it is the one. The value comes
+    from Spark's sentence, or from the first row for which the expression gives null once Spark
+    gives null instead of throwing.
+
+    Args:
+        name: The source's name in the configuration.
+        source: Its rows.
+        expressions: Key in the configuration to SQL expression.
+    """
+    try:
+        yield
+    except RfmSparkError:
+        raise
+    except Exception as error:
+        text = str(error)
+        fault, quoted = _FAULT.search(text), _CONTEXT.search(text)
+        key = _owner(quoted["code"] if quoted else "", expressions)
+        if fault is None or key is None:
+            raise
+        expression = expressions[key]
+        value = _VALUE.search(text)
+        found = value[1] if value else _lost_value(source, expression)
+        raise DataError(
+            f"sources.{name}.{key}: the expression {expression!r} fails on "
+            f"{found or 'a value'}: {first_line(Exception(fault[0]))} Correct the data or the "
+            "expression, or leave such rows out with `where`; nothing of this was published"
+        ) from error
+
+
+def _owner(code: str, expressions: Mapping[str, str]) -> str | None:
+    """The configuration key of the expression that has this code."""
+    wanted = "".join(code.split())
+    if not wanted:
+        return None
+    owners = [key for key, sql in expressions.items() if wanted in "".join(sql.split())]
+    exact = [key for key in owners if "".join(expressions[key].split()) == wanted]
+    return next(iter(exact or owners), None)
+
+
+def _lost_value(source: DataFrame, expression: str) -> str | None:
+    named = referenced_columns(expression, own_columns(source))
+    columns = [F.col(f"`{column}`") for column in named]
+    if not columns:
+        return None
+    try:
+        with temporarily(source.sparkSession, {"spark.sql.ansi.enabled": "false"}):
+            lost = source.where(F.expr(expression).isNull())
+            for column in columns:
+                lost = lost.where(column.isNotNull())
+            row = lost.select(*(column.cast("string") for column in columns)).first()
+    except Exception:  # only a hint is lost
+        return None
+    if row is None:
+        return None
+    return ", ".join(f"{column} = {value!r}" for column, value in zip(named, row, strict=True))
