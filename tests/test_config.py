@@ -170,7 +170,12 @@ def test_the_hash_changes_with_any_setting(load) -> None:
 
 @pytest.mark.parametrize("file", sorted((PROJECT / "conf").glob("*.yaml")), ids=lambda p: p.name)
 def test_shipped_configurations_are_accepted(file: Path) -> None:
-    assert load_configuration(file, environment={}).settings.store
+    environment = {
+        **{f"{base}_{key}": "x" for base in ("MYSQL", "POSTGRES") for key in ("USER", "PASSWORD")},
+        "MYSQL_URL": "jdbc:mysql://db:3306/app",
+        "POSTGRES_URL": "jdbc:postgresql://db:5432/app",
+    }
+    assert load_configuration(file, environment=environment).settings.store
 
 
 def test_the_readmes_ten_lines_are_a_configuration(load) -> None:

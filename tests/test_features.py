@@ -229,3 +229,27 @@ def test_features_equal_those_of_walking_over_every_day(
                 assert got == pytest.approx(value, rel=1e-12, abs=1e-12), (person, name)
             else:
                 assert got == value, (person, name)
+
+
+def moved(n: int, amount: str, account: str | None = "x", customer: str = "a") -> tuple:
+    return (day(n), customer, account, Decimal(amount))
+
+
+def test_movements_add_up_from_zero(spark) -> None:
+    rows = [moved(22, "100.00"), moved(27, "-60.00"), moved(30, "-50.00", "y")]
+    row = compute(spark, balances=rows, kind="flow")["a"]
+    assert row["aum"] == Decimal("-10.00")
+    assert row["aum_avg"] == (5 * 100 + 5 * 40 + 2 * -50) / 10
+
+
+def test_movements_before_the_window_are_its_opening_balance(spark) -> None:
+    rows = [moved(2, "50.00"), moved(30, "20.00")]
+    row = compute(spark, balances=rows, window_days=4, kind="flow")["a"]
+    assert (row["aum"], row["aum_avg"]) == (Decimal("70.00"), (2 * 50 + 2 * 70) / 4)
+
+
+def test_an_account_without_movements_for_long_counts_nothing(spark) -> None:
+    rows = [moved(1, "100.00"), moved(25, "30.00", "y"), moved(26, "-5.00", "y")]
+    row = compute(spark, balances=rows, stale=10, kind="flow")["a"]
+    assert row["aum"] == Decimal("25.00")
+    assert row["aum_avg"] == (11 * 100 + 1 * 30 + 6 * 25) / 31

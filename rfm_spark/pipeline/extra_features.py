@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -22,6 +23,7 @@ from rfm_spark.pipeline import gates
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.ingested import write_report
 from rfm_spark.pipeline.logs import Batch, OpenLog, events_of, open_log, read_batch, write_rejects
+from rfm_spark.pipeline.sources import naming_the_expression
 
 _NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
 _PLAIN = (*_NUMBERS, "date", "string", "boolean")
@@ -31,9 +33,11 @@ _PLAIN = (*_NUMBERS, "date", "string", "boolean")
 class ExtraFeatures:
     """The features of one source: a row per customer with rows, and values for all others."""
 
+    log: OpenLog
     frame: DataFrame
     fields: Sequence[schemas.Field]
     missing: dict[str, Any]
+    aggregates: dict[str, str]
 
 
 def read_extra_features(
@@ -67,7 +71,20 @@ def _read(context: Context, log: OpenLog, days: DayRange, snapshot_date: date) -
     batch = read_batch(context, log, days)
     _account_for(context, batch)
     missing = {name: feature.missing for name, feature in settings.features.items()}
-    return ExtraFeatures(frame, fields, missing)
+    return ExtraFeatures(log, frame, fields, missing, expressions)
+
+
+@contextmanager
+def naming_the_aggregates(extra: Sequence[ExtraFeatures]) -> Iterator[None]:
+    """Say which expression of which source threw while features are computed."""
+    with ExitStack() as stack:
+        for source in extra:
+            aggregates = {f"features.{name}": sql for name, sql in source.aggregates.items()}
+            expressions = source.log.expressions | aggregates
+            stack.enter_context(
+                naming_the_expression(source.log.name, source.log.rows, expressions)
+            )
+        yield
 
 
 def _aggregated(log: OpenLog, events: DataFrame, expressions: dict[str, str]) -> DataFrame:

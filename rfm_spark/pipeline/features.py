@@ -13,7 +13,11 @@ from rfm_spark.features import assembly
 from rfm_spark.features.aum import from_the_start_on, held_at, late_starters
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.customers import read_customers
-from rfm_spark.pipeline.extra_features import ExtraFeatures, read_extra_features
+from rfm_spark.pipeline.extra_features import (
+    ExtraFeatures,
+    naming_the_aggregates,
+    read_extra_features,
+)
 from rfm_spark.pipeline.history import History, current_state, read_history
 
 
@@ -49,15 +53,10 @@ def features(context: Context, *, snapshot_date: date) -> None:
     )
     for source in extra:
         everybody = assembly.with_extra_features(everybody, source.frame, source.missing)
-    kept = _without_silent(context, everybody)
-    if not kept.limit(1).collect():
-        raise DataError(
-            f"no customer is left to describe as of {snapshot_date}: nobody has a transaction or a "
-            "balance before it, or features.exclude_after_days leaves everybody out; is the "
-            "snapshot date the day after the last day you want counted? Nothing was published"
-        )
     table = schemas.customer_features(id_type, settings.amount_scale, _further(context, extra))
-    context.write(table, kept, f"snapshot_date = DATE'{snapshot_date}'")
+    with naming_the_aggregates(extra):
+        kept = _without_silent(context, everybody, state, customers)
+        context.write(table, kept, f"snapshot_date = DATE'{snapshot_date}'")
 
 
 def _further(context: Context, extra: list[ExtraFeatures]) -> list[schemas.Field]:
@@ -84,11 +83,32 @@ def _balances(history: History, state: DataFrame, customers: DataFrame | None) -
     )
 
 
-def _without_silent(context: Context, everybody: DataFrame) -> DataFrame:
+def _without_silent(
+    context: Context, everybody: DataFrame, state: DataFrame, customers: DataFrame | None
+) -> DataFrame:
+    """Those who are not left out.
+
+    Raises:
+        DataError: Nobody is left.
+    """
     limit = context.settings.features.exclude_after_days
+    kept = everybody
     if limit is None:
-        return everybody
-    silent = assembly.is_silent(limit)
-    excluded = everybody.where(silent).select(F.count(F.lit(1))).collect()[0][0]
-    context.display.note(f"{excluded:,} customers silent for more than {limit} days left out")
-    return everybody.where(~silent)
+        is_anybody = bool(state.limit(1).collect())
+        if not is_anybody and customers is not None:
+            is_anybody = bool(everybody.limit(1).collect())
+    else:
+        silent = assembly.is_silent(limit)
+        columns = F.count(F.lit(1)).alias("known"), F.sum(silent.cast("bigint")).alias("silent")
+        counted = everybody.agg(*columns).collect()[0]
+        excluded = counted["silent"] or 0
+        context.display.note(f"{excluded:,} customers silent for more than {limit} days left out")
+        kept, is_anybody = everybody.where(~silent), counted["known"] > excluded
+    if not is_anybody:
+        raise DataError(
+            "no customer is left to describe at that snapshot date: nobody has a "
+            "transaction or a balance before it, or features.exclude_after_days leaves everybody "
+            "out; is the snapshot date the day after the last day you want counted? Nothing was "
+            "published"
+        )
+    return kept

@@ -86,16 +86,16 @@ def read_history(context: Context, *, snapshot_date: date, first_day: date | Non
 def current_state(context: Context, history: History) -> DataFrame:
     """Everybody's state as of the date; writes ``feature_state`` where updates are wanted."""
     if not context.settings.features.incremental:
-        return _counted_anew(history)
+        return counted_anew(history)
     earlier, why = _earlier(context, history)
     if earlier is not None:
         context.display.note(f"features carried on from {earlier.snapshot_date}")
-        stored = _stored(context, history, _carried_on(history, earlier))
+        stored = _stored(context, history, carried_on(history, earlier))
         why = _disagreement(context, history, stored)
         if why is None:
             return stored
     context.display.note(f"features counted anew: {why}")
-    return _stored(context, history, _counted_anew(history))
+    return _stored(context, history, counted_anew(history))
 
 
 def _stored(context: Context, history: History, state: DataFrame) -> DataFrame:
@@ -110,8 +110,8 @@ def _state_of(context: Context, snapshot_date: date) -> DataFrame:
     return stored.where(F.col("snapshot_date") == F.lit(snapshot_date))
 
 
-def _counted_anew(history: History) -> DataFrame:
-    """From all history: ``full`` in the terms of the documentation."""
+def counted_anew(history: History) -> DataFrame:
+    """The state of a date from all its history."""
     snapshot_date, first_day = history.snapshot_date, history.first_day
     purchases = purchase_history(
         history.daily.frame, snapshot_date=snapshot_date, first_day=first_day
@@ -175,36 +175,63 @@ def _not_continued(
 def _changed_since(
     context: Context, history: History, seen: dict[str, object], newest: date, state: DataFrame
 ) -> tuple[Earlier | None, str | None]:
-    window = context.settings.features.window_days
-    first_day = newest - timedelta(days=window) if window else None
-    net, has_losses, holders = None, False, None
     changes = _changes(context, history.daily, seen["daily_version"])
     if changes is not None:
         rewritten = changes.where(F.col("activity_date") < F.lit(newest)).count()
         known = state.agg(F.sum("history_rows")).collect()[0][0] or 0
         if rewritten > known:  # each row counts twice: taken away, and added
             return None, f"more than half of the days before {newest} were read again"
-        net = updating.net_purchase_changes(changes, before=newest, first_day=first_day)
+    moved = None
+    if history.balances is not None:
+        moved = _changes(context, history.balances, seen["balance_version"])
+    window = context.settings.features.window_days
+    first_day = newest - timedelta(days=window) if window else None
+    return earlier_state(history, state, changes, moved, of=newest, first_day=first_day), None
+
+
+def earlier_state(
+    history: History,
+    state: DataFrame,
+    daily_changes: DataFrame | None,
+    balance_changes: DataFrame | None,
+    *,
+    of: date,
+    first_day: date | None,
+) -> Earlier:
+    """A state with what has changed since in the days before it; looks whether anything has.
+
+    Args:
+        history: The daily facts to carry it on to.
+        state: ``feature_state`` of one date.
+        daily_changes: Change feed of ``customer_daily`` since; None where there was no version.
+        balance_changes: The same of ``balance_daily``.
+        of: The state's snapshot date.
+        first_day: First day of its window; None for all history.
+    """
+    net, has_losses, holders = None, False, None
+    if daily_changes is not None:
+        signed = updating.signed_changes(daily_changes)
+        net = updating.net_purchase_changes(signed, before=of, first_day=first_day)
         losses = F.sum((F.col("purchase_days") < 0).cast("bigint"))
         found = net.agg(F.count(F.lit(1)).alias("days"), losses.alias("losses")).collect()[0]
         net, has_losses = (net if found["days"] else None), bool(found["losses"])
-    if history.balances is not None and history.rules is not None:
-        changes = _changes(context, history.balances, seen["balance_version"])
-        if changes is not None:
-            money = schemas.BALANCE_COLUMNS[history.rules.kind]
-            touched = updating.changed_holders(changes, money, before=newest)
-            holders = touched if touched.limit(1).collect() else None
-    return Earlier(newest, first_day, state, net, has_losses, holders), None
+    if balance_changes is not None and history.rules is not None:
+        signed = updating.signed_changes(balance_changes)
+        money = schemas.BALANCE_COLUMNS[history.rules.kind]
+        touched = updating.changed_holders(signed, money, before=of)
+        holders = touched if touched.limit(1).collect() else None
+    return Earlier(of, first_day, state, net, has_losses, holders)
 
 
 def _changes(context: Context, pinned: Pinned, since: object) -> DataFrame | None:
     assert isinstance(since, int)
     if since == pinned.version:
         return None
-    return updating.signed_changes(context.store.changes(pinned.name, since, pinned.version))
+    return context.store.changes(pinned.name, since, pinned.version)
 
 
-def _carried_on(history: History, earlier: Earlier) -> DataFrame:
+def carried_on(history: History, earlier: Earlier) -> DataFrame:
+    """The state of a date from an earlier one."""
     purchases = updating.updated_purchases(
         earlier.state,
         earlier.net,
@@ -214,11 +241,11 @@ def _carried_on(history: History, earlier: Earlier) -> DataFrame:
     if earlier.has_losses:
         before = F.col("activity_date") < F.lit(history.snapshot_date)
         purchases = updating.found_again(purchases, history.daily.frame.where(before))
-    balances = _balances_carried_on(history, earlier)
+    balances = _carried_balances(history, earlier)
     return states.feature_state(purchases, balances, constants=history.versions)
 
 
-def _balances_carried_on(history: History, earlier: Earlier) -> DataFrame | None:
+def _carried_balances(history: History, earlier: Earlier) -> DataFrame | None:
     if history.balances is None or history.rules is None:
         return None
     stated, day = history.balances.frame, "balance_date"
