@@ -91,7 +91,7 @@ def test_extra_features_and_attributes_reach_the_segments(shop, spark) -> None:
     counts = {row[0]: row[1] for row in report.groupBy("measure").sum("rows").collect()}
     assert (counts["read"], counts["accepted"]) == (7, 5)
     segments = {row["customer_id"]: row for row in shop.table(spark, "customer_segments").collect()}
-    assert (segments["a"]["f_score"], segments["a"]["num_logins"]) == (5, 3)
+    assert (segments["a"]["f_score"], segments["a"]["num_logins"]) == (4, 3)
     assert (segments["a"]["region"], segments["d"]["region"]) == ("NORTH", "SOUTH")
     profiles = shop.table(spark, "segment_profiles")
     assert {"mean_num_logins", "median_seconds_spent"} <= set(profiles.columns)

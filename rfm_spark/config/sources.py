@@ -66,8 +66,8 @@ class Source(Settings):
     @classmethod
     def _lossless(cls, value: dict[str, Any]) -> dict[str, Any]:
         for name, setting in value.items():
-            lossy = _LOSSY.get(name.lower(), "")
-            if lossy is None or lossy == str(setting).lower():
+            key = name.lower()
+            if key in _LOSSY and _LOSSY[key] in (None, str(setting).lower()):
                 raise ValueError(f"{name}: {setting} would lose rows without a trace; take it out")
         return value
 

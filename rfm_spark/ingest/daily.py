@@ -31,13 +31,13 @@ def accepted(cleaned: DataFrame, tasks_by_day: Mapping[date, int] | None = None)
         cleaned: From ``cleaning.clean``.
         tasks_by_day: Number of shares of a day, where it is more than one.
     """
-    share = F.lit(0).cast("bigint")
-    if tasks_by_day:
-        pairs = [F.lit(value) for item in tasks_by_day.items() for value in item]
-        shares = F.coalesce(F.try_element_at(F.create_map(*pairs), "activity_date"), F.lit(1))
-        share = F.pmod(F.xxhash64("customer_id"), shares.cast("bigint"))
-    rows = cleaned.where(F.col("reason").isNull()).withColumn(_SHARE, share)
-    return rows.repartition("activity_date", _SHARE)
+    rows = cleaned.where(F.col("reason").isNull())
+    if not tasks_by_day:  # a constant among the keys would make every grouping shuffle again
+        return rows.withColumn(_SHARE, F.lit(0).cast("bigint")).repartition("activity_date")
+    pairs = [F.lit(value) for item in tasks_by_day.items() for value in item]
+    tasks = F.coalesce(F.try_element_at(F.create_map(*pairs), "activity_date"), F.lit(1))
+    share = F.pmod(F.xxhash64("customer_id"), tasks.cast("bigint"))
+    return rows.withColumn(_SHARE, share).repartition("activity_date", _SHARE)
 
 
 def entries(transactions: DataFrame) -> DataFrame:

@@ -14,15 +14,15 @@ from rfm_spark.errors import DataError, RfmSparkError
 from rfm_spark.ingest.reading import first_line
 from rfm_spark.pipeline import ledger
 from rfm_spark.pipeline.context import Context, Display, Run
+from rfm_spark.pipeline.sources import DATA_FAULTS
 from rfm_spark.session import run_settings
 from rfm_spark.tables import Store
 
-_DATA_CONDITIONS = re.compile(
-    r"\[(CAST_INVALID_INPUT|CAST_OVERFLOW|DIVIDE_BY_ZERO|ARITHMETIC_OVERFLOW|"
-    r"NUMERIC_VALUE_OUT_OF_RANGE|CANNOT_PARSE_TIMESTAMP|INVALID_FRACTION_OF_SECOND|"
-    r"FAILED_READ_FILE|CANNOT_READ_FILE_FOOTER|PARQUET_TYPE_ILLEGAL|"
+_FILE_FAULTS = re.compile(
+    r"\[(FAILED_READ_FILE|CANNOT_READ_FILE_FOOTER|PARQUET_TYPE_ILLEGAL|FAILED_JDBC|"
     r"MALFORMED_RECORD_IN_PARSING)[.\w]*\] [^\n]*"
 )
+_OTHER_HEADER = "CSV header does not conform to the schema"
 
 
 def execute(
@@ -59,9 +59,15 @@ def _data_errors() -> Iterator[None]:
     except RfmSparkError:
         raise
     except Exception as error:  # PySpark leaves some of Spark's exceptions untranslated
-        found = _DATA_CONDITIONS.search(str(error))
+        found = DATA_FAULTS.search(str(error)) or _FILE_FAULTS.search(str(error))
         if found is None:
             raise
+        if _OTHER_HEADER in str(error):
+            raise DataError(
+                f"{first_line(Exception(found[0]))} Its header has other columns than the first "
+                "file, or the same in another order. Write all files alike, or set options: "
+                "{enforceSchema: true} to read columns by their position; nothing was published"
+            ) from error
         raise DataError(
             f"the data cannot be read as mapped: {first_line(Exception(found[0]))} Correct the "
             "data, or the expression that reads it under `sources`; nothing more was published"

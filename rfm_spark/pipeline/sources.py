@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -16,6 +17,12 @@ from rfm_spark.ingest.reading import Place, first_line, read_source
 from rfm_spark.pipeline.context import Context
 from rfm_spark.session import temporarily
 
+DATA_FAULTS = re.compile(
+    r"\[(CAST_INVALID_INPUT|CAST_OVERFLOW|DIVIDE_BY_ZERO|ARITHMETIC_OVERFLOW|"
+    r"NUMERIC_VALUE_OUT_OF_RANGE|CANNOT_PARSE_TIMESTAMP|INVALID_FRACTION_OF_SECOND|"
+    r"INVALID_ARRAY_INDEX|INVALID_INDEX_OF_ZERO|DATETIME_OVERFLOW|DATETIME_FIELD_OUT_OF_BOUNDS|"
+    r"INTERVAL_ARITHMETIC_OVERFLOW|MAP_KEY_DOES_NOT_EXIST|USER_RAISED_EXCEPTION)[.\w]*\] [^\n]*"
+)
 _FAULT = re.compile(r"\[([A-Z_]+[.\w]*)\] ([^\n]*)")
 _CONTEXT = re.compile(r"== SQL[^\n]*==\n(?P<code>.*?)\n\s*\^", re.DOTALL)
 _VALUE = re.compile(r"The value ('.*?'|\S+) of the type", re.DOTALL)
@@ -54,9 +61,9 @@ def naming_the_expression(
 ) -> Iterator[None]:
     """Say which expression of a source threw, and on which value.
 
-    Spark quotes the code that threw; the expression that contains it is the one. The value comes
-    from Spark's sentence, or from the first row for which the expression gives null once Spark
-    gives null instead of throwing.
+    Spark quotes the code that threw, mostly; the expression that contains it is the one. Where it
+    does not, each is tried by itself. The value comes from Spark's sentence, or from the first row
+    for which the expression gives null once Spark gives null instead of throwing.
 
     Args:
         name: The source's name in the configuration.
@@ -70,8 +77,10 @@ def naming_the_expression(
     except Exception as error:
         text = str(error)
         fault, quoted = _FAULT.search(text), _CONTEXT.search(text)
-        key = _owner(quoted["code"] if quoted else "", expressions)
-        if fault is None or key is None:
+        if fault is None or not DATA_FAULTS.match(fault[0]):
+            raise
+        key = _owner(quoted["code"], expressions) if quoted else _thrower(source, expressions)
+        if key is None:
             raise
         expression = expressions[key]
         value = _VALUE.search(text)
@@ -91,6 +100,18 @@ def _owner(code: str, expressions: Mapping[str, str]) -> str | None:
     owners = [key for key, sql in expressions.items() if wanted in "".join(sql.split())]
     exact = [key for key in owners if "".join(expressions[key].split()) == wanted]
     return next(iter(exact or owners), None)
+
+
+def _thrower(source: DataFrame, expressions: Mapping[str, str]) -> str | None:
+    """The configuration key of the first expression that throws on its own."""
+    for key, expression in expressions.items():
+        try:
+            source.agg(F.count(F.expr(expression))).collect()
+        except AnalysisException:  # an aggregate: not an expression over rows
+            continue
+        except Exception:
+            return key
+    return None
 
 
 def _lost_value(source: DataFrame, expression: str) -> str | None:
