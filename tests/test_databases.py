@@ -6,7 +6,7 @@ import os
 import random
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -125,38 +125,48 @@ def test_points_modules_and_logins_come_from_mariadb(spark, app, tmp_path, monke
 
 @pytest.mark.parametrize("scheme", ["mysql", "mariadb"])
 def test_times_do_not_depend_on_the_time_zone_of_the_machine(app, tmp_path, scheme) -> None:
+    """A claim's datetime is wall clock; a login's timestamp is an instant."""
     database, claims, _, logins = app
     environment = settings(database, "MYSQL", tmp_path) | {"TZ": "America/New_York"}
     environment["MYSQL_URL"] = database.url.replace("jdbc:mysql", f"jdbc:{scheme}")
-    command = [sys.executable, "-m", "rfm_spark.cli", "ingest", "--to", "2024-02-20"]
-    query = "SELECT id AS c, user_id, claimed_at AS at, 'c' AS k FROM objective_claims"
-    if scheme == "mysql":
-        query = "SELECT NULL AS c, user_id, logged_in_at AS at, 'l' AS k FROM logins"
     config = tmp_path / "rfm.yaml"
     config.write_text(
-        "store: ./mysql/warehouse\ntimezone: Africa/Lagos\nsources:\n  transactions:\n"
-        "    format: jdbc\n    url: ${MYSQL_URL}\n"
-        f"    query: {query}\n"
-        '    properties: {user: "${MYSQL_USER}", password: "${MYSQL_PASSWORD}"}\n'
-        "    columns: {customer_id: user_id, transaction_ts: at, amount: '1'}\n"
+        """
+        store: ./mysql/warehouse
+        timezone: Africa/Lagos
+        sources:
+          transactions: &source
+            format: jdbc
+            url: ${MYSQL_URL}
+            query: SELECT user_id, claimed_at FROM objective_claims
+            properties: {user: "${MYSQL_USER}", password: "${MYSQL_PASSWORD}"}
+            columns: {customer_id: user_id, transaction_ts: claimed_at, amount: "1"}
+          balances:
+            <<: *source
+            query: SELECT user_id, logged_in_at FROM logins
+            kind: flow
+            columns: {customer_id: user_id, balance_date: logged_in_at, balance: "1"}
+        """
     )
     done = subprocess.run(
-        [*command, "--config", str(config)],
+        [sys.executable, "-m", "rfm_spark.cli", "ingest", "--to", "2024-02-20", "--config", config],
         capture_output=True,
         text=True,
         check=False,
         env={**os.environ, **environment},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    found = defaultdict(int)
-    for row in table(tmp_path, "mysql", "customer_daily"):
-        found[row["customer_id"], row["activity_date"]] += row["lines"]
-    expected = defaultdict(int)
-    shift = timedelta(hours=1) if scheme == "mysql" else timedelta()
-    events = logins if scheme == "mysql" else [(person, at) for person, at, _, _ in claims]
-    for person, at in events:
-        expected[person, (at + shift).date()] += 1
-    assert found == expected
+    lines = {
+        (row["customer_id"], row["activity_date"]): row["lines"]
+        for row in table(tmp_path, "mysql", "customer_daily")
+    }
+    assert lines == Counter((person, at.date()) for person, at, _, _ in claims)
+    movements = {
+        (row["customer_id"], row["balance_date"]): row["movement"]
+        for row in table(tmp_path, "mysql", "balance_daily")
+    }
+    hour = timedelta(hours=1)
+    assert movements == Counter((person, (at + hour).date()) for person, at in logins)
 
 
 def test_what_a_database_refuses_is_said_in_one_paragraph(

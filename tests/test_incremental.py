@@ -16,8 +16,9 @@ from pyspark.sql import functions as F
 from rfm_spark import schemas
 from rfm_spark.features.aum import BalanceRules
 from rfm_spark.pipeline.context import Pinned
-from rfm_spark.pipeline.history import History, counted_anew, earlier_state
-from rfm_spark.pipeline.history import carried_on as carried_on_state
+from rfm_spark.pipeline.earlier import carried_on as carried_on_state
+from rfm_spark.pipeline.earlier import earlier_state
+from rfm_spark.pipeline.history import History, counted_anew
 from rfm_spark.schemas import BALANCE_COLUMNS as MONEY
 
 CONFIG = """

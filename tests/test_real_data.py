@@ -172,7 +172,8 @@ def test_cdnow_exact_duplicates_and_zeros(project, spark, shared_data) -> None:
     whole_row = ("--set", "sources.transactions.duplicates=whole_row")
     assert project.rfm("ingest", "--to", "1998-06-30", *whole_row) == 0
     assert sums(project, spark, "duplicate")[0] == 255
-    zeros = ("--set", "sources.transactions.where=substring(_c0, 20) = 0", "--set", "store=./zeros")
+    zero = "sources.transactions.where=try_cast(substring(_c0, 20) AS double) = 0"
+    zeros = ("--set", zero, "--set", "store=./zeros")
     assert project.rfm("ingest", "--to", "1998-06-30", *zeros) == 0
     report = project.table(spark, "ingest_report", "zeros").where("measure = 'read'")
     assert report.selectExpr("sum(rows)").first()[0] == 80

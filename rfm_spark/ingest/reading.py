@@ -153,8 +153,8 @@ def _text_with_malformed(spark: SparkSession, place: Place, whole: str | None) -
 def _jdbc_options(place: Place) -> dict[str, Option]:
     """The query as a table, so that it may be read in partitions, and times as they are meant.
 
-    A time without zone is wall clock (``preferTimestampNTZ``). MySQL's driver takes the server to
-    be in the JVM's time zone unless it is told to set the connection's.
+    A time without zone is wall clock (``preferTimestampNTZ``). The drivers of MySQL and MariaDB
+    take the server to be in the JVM's time zone unless they are told to set the connection's.
     """
     url = str(place.url)
     options: dict[str, Option] = {
@@ -164,8 +164,9 @@ def _jdbc_options(place: Place) -> dict[str, Option]:
     }
     if driver := driver_of(url):
         options["driver"] = driver.driver_class
-    if url.startswith("jdbc:mysql:"):
+    if url.startswith(("jdbc:mysql:", "jdbc:mariadb:")):
         options |= {"connectionTimeZone": "UTC", "forceConnectionTimeZoneToSession": True}
+        options["preserveInstants"] = True
     return options | dict(place.properties) | dict(place.options)
 
 

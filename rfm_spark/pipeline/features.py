@@ -18,7 +18,8 @@ from rfm_spark.pipeline.extra_features import (
     naming_the_aggregates,
     read_extra_features,
 )
-from rfm_spark.pipeline.history import History, current_state, read_history
+from rfm_spark.pipeline.feature_state import current_state
+from rfm_spark.pipeline.history import History, read_history
 
 
 def features(context: Context, *, snapshot_date: date) -> None:

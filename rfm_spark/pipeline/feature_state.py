@@ -1,0 +1,65 @@
+"""What customers did and hold as of a date: carried on from an earlier date, or counted anew.
+
+Both ways give the same rows. Carrying on costs what has changed since, and is taken wherever the
+earlier state and the versions of the daily tables allow it.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark import schemas
+from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.earlier import carried_on, find_earlier
+from rfm_spark.pipeline.history import History, counted_anew
+
+
+def current_state(context: Context, history: History) -> DataFrame:
+    """Everybody's state as of the date; writes ``feature_state`` where updates are wanted."""
+    if not context.settings.features.incremental:
+        return counted_anew(history)
+    earlier, why = find_earlier(context, history)
+    if earlier is not None:
+        context.display.note(f"features carried on from {earlier.snapshot_date}")
+        stored = _stored(context, history, carried_on(history, earlier))
+        why = _disagreement(context, history, stored)
+        if why is None:
+            return stored
+    context.display.note(f"features counted anew: {why}")
+    return _stored(context, history, counted_anew(history))
+
+
+def _stored(context: Context, history: History, state: DataFrame) -> DataFrame:
+    table = schemas.feature_state(context.customer_id_type(), context.settings.amount_scale)
+    rows = state.withColumn("snapshot_date", F.lit(history.snapshot_date))
+    context.write(table, rows, f"snapshot_date = DATE'{history.snapshot_date}'")
+    return _state_of(context, history.snapshot_date)
+
+
+def _state_of(context: Context, snapshot_date: date) -> DataFrame:
+    stored = context.store.read("feature_state")
+    return stored.where(F.col("snapshot_date") == F.lit(snapshot_date))
+
+
+def _disagreement(context: Context, history: History, state: DataFrame) -> str | None:
+    """Why the carried state cannot be right: its sums are not those of the accepted rows."""
+    money = F.sum(F.col("purchase_amount") + F.col("refund_amount"))
+    rows = F.sum(F.col("lines") + F.col("refund_lines"))
+    sums = state.agg(money.alias("money"), rows.alias("rows")).collect()[0]
+    report = context.store.read("ingest_report").where(
+        (F.col("source") == "transactions")
+        & (F.col("measure") == "accepted")
+        & (F.col("activity_date") < F.lit(history.snapshot_date))
+    )
+    if history.first_day is not None:
+        report = report.where(F.col("activity_date") >= F.lit(history.first_day))
+    accepted = report.agg(F.sum("amount").alias("money"), F.sum("rows").alias("rows")).collect()[0]
+    if all((sums[name] or 0) == (accepted[name] or 0) for name in ("money", "rows")):
+        return None
+    return (
+        f"its sums ({sums['rows']} rows, {sums['money']}) are not those of the accepted rows "
+        f"({accepted['rows']} rows, {accepted['money']})"
+    )
