@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -29,6 +30,12 @@ _DRIVERS = {
 def driver_of(url: str) -> Driver | None:
     """The driver for a JDBC address; None for databases whose driver the caller brings."""
     return next((driver for start, driver in _DRIVERS.items() if url.startswith(start)), None)
+
+
+def without_secrets(url: str) -> str:
+    """A JDBC address for people: no parameters, no user, no password."""
+    bare = re.sub(r"[?;(].*", "", url)
+    return re.sub(r"thin:[^@]*@", "thin:@", re.sub(r"//[^/@]*@", "//", bare))
 
 
 def address_for_spark(url: str) -> str:

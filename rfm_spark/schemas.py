@@ -13,6 +13,8 @@ from dataclasses import dataclass
 CUSTOMER_ID_TYPES = ("bigint", "string")
 MONEY_DIGITS = 28
 """Digits of a stored amount. A sum of such decimals still fits decimal(38)."""
+AMOUNT_DIGITS = 22
+"""Digits of an amount in a source; a longer one is no amount, so that sums of a day fit."""
 
 
 EXTRA_DIGITS = 8
@@ -164,7 +166,9 @@ def ingest_report(scale: int) -> Table:
             _key("measure", "string", "read, accepted, duplicate, a reject reason, rounding ..."),
             Field("rows", "bigint", "source rows; for rounding, the rows that were rounded"),
             Field(
-                "amount", money(scale), "sum of the (rounded) amounts; rounding: rounded - exact"
+                "amount",
+                f"decimal(38,{scale})",
+                "sum of the (rounded) amounts; rounding: rounded - exact",
             ),
             Field(
                 "exact_amount",

@@ -94,10 +94,13 @@ def temporarily(spark: SparkSession, settings: Mapping[str, str]) -> Iterator[No
     before = {key: spark.conf.get(key, None) for key in settings}
     try:
         for key, value in settings.items():
-            spark.conf.set(key, value)
+            if before[key] != value:  # a managed session may refuse to be told what it does anyway
+                spark.conf.set(key, value)
         yield
     finally:
         for key, old in before.items():
+            if old == settings[key]:
+                continue
             if old is None:
                 spark.conf.unset(key)
             else:

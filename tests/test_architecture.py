@@ -15,7 +15,7 @@ ALLOWED = {
     "rules": set(),
     "caller_settings": set(),
     "jdbc_drivers": set(),
-    "config": {"schemas", "errors", "rules"},
+    "config": {"schemas", "errors", "rules", "jdbc_drivers"},
     "session": {"caller_settings", "errors", "jdbc_drivers"},
     "tables": {"schemas", "errors"},
     **{room: {"schemas", "errors", "rules", "jdbc_drivers"} for room in ROOMS},

@@ -10,8 +10,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark.errors import ConfigurationError
 from rfm_spark.ingest.cleaning import clean, map_columns
-from rfm_spark.ingest.mapping import referenced_columns
-from rfm_spark.ingest.reading import MALFORMED
+from rfm_spark.ingest.reading import MALFORMED, referenced_columns
 from rfm_spark.session import run_settings
 
 COLUMNS = {"customer_id": "user", "transaction_ts": "at", "amount": "paid"}
@@ -58,6 +57,10 @@ def text_log(spark, *rows):
         ("u", "2024-01-31", "N/A", "bad_amount"),
         ("u", "2024-01-31", "NaN", "bad_amount"),
         ("u", "2024-01-31", "1e400", "bad_amount"),
+        # Regression: Java writes such numbers out, for minutes or until it overflows.
+        ("u", "2024-01-31", "1e-40000000", "bad_amount"),
+        ("u", "2024-01-31", "1e2147483647", "bad_amount"),
+        ("u", "2024-01-31", "12345678901234567890123", "bad_amount"),
         ("u", "2024-01-31", "1,50", "bad_amount"),
         (None, None, None, "missing_customer_id"),
     ],
@@ -146,6 +149,23 @@ def test_dropped_refunds_are_set_aside_with_their_reason(spark) -> None:
     frame = text_log(spark, ("a", "2024-01-31", "-1"), ("b", "2024-01-31", "0"))
     reasons = {r["customer_id"]: r["reason"] for r in cleaned(frame, drop_refunds=True).collect()}
     assert reasons == {"a": "refund_dropped", "b": None}
+
+
+def test_a_refund_that_rounds_to_nothing_is_a_refund(spark) -> None:
+    frame = text_log(spark, ("a", "2024-01-31", "-0.30"), ("b", "2024-01-31", "0.30"))
+    rows = {row["customer_id"]: row for row in cleaned(frame, scale=0).collect()}
+    assert [(rows[name]["amount"], rows[name]["is_refund"]) for name in "ab"] == [
+        (Decimal(0), True),
+        (Decimal(0), False),
+    ]
+    assert cleaned(frame, scale=0, drop_refunds=True).where("reason IS NOT NULL").count() == 1
+
+
+def test_a_field_that_is_not_there_is_missing_not_bad(spark) -> None:
+    frame = spark.sql(
+        "SELECT 'u' AS user, '2024-01-31' AS at, named_struct('a', string(NULL), 'b', 1) AS p"
+    )
+    assert cleaned(frame, COLUMNS | {"amount": "p.a"}).first()["reason"] == "missing_amount"
 
 
 def test_all_expressions_that_do_not_fit_are_named_at_once(spark) -> None:

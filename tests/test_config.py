@@ -6,6 +6,7 @@ import pytest
 
 from rfm_spark.config import load_configuration
 from rfm_spark.errors import ConfigurationError
+from rfm_spark.jdbc_drivers import without_secrets
 
 PROJECT = Path(__file__).parents[1]
 MINIMAL = """
@@ -197,3 +198,20 @@ def test_the_reference_names_every_setting_and_its_default(load) -> None:
     for source in ("transactions", "balances", "customers"):
         known = load(yaml.safe_dump(reference)).settings.sources.model_dump()[source]
         assert set(reference["sources"][source]) <= set(known)
+
+
+@pytest.mark.parametrize(
+    "url", ["mysql://app:s3cret@db/app", "jdbc:mysql://app:s3cret@db:3306/app?password=s3cret"]
+)
+def test_secrets_of_a_database_are_not_told(load, url) -> None:
+    source = f"""
+        format: jdbc
+        url: {url}
+        query: 3
+        properties: "user=a;password=s3cret"
+        columns: {{customer_id: a, transaction_ts: b, amount: c}}
+    """
+    with pytest.raises(ConfigurationError) as caught:
+        load(f"store: ./w\ntimezone: UTC\nsources:\n  transactions:\n{source}")
+    assert "s3cret" not in str(caught.value)
+    assert "s3cret" not in without_secrets(url)

@@ -12,7 +12,8 @@ from rfm_spark.session import run_settings
 
 ROWS = (
     "customer_id string, instant timestamp, activity_date date, amount decimal(28,2), "
-    "order_id string, identity string, account_id string, reason string"
+    "order_id string, identity string, account_id string, reason string, order_key bigint, "
+    "is_refund boolean"
 )
 
 
@@ -28,7 +29,10 @@ def rows(spark, *values):
     for customer, at, amount, order, identity in values:
         instant = datetime.strptime(f"2024-01-{at}", "%Y-%m-%d %H:%M")
         records.append(
-            (customer, instant, instant.date(), Decimal(amount), order, identity, None, None)
+            (
+                *(customer, instant, instant.date(), Decimal(amount), order, identity, None, None),
+                *(int(order[1:]) if order and order[1:] else None, Decimal(amount) < 0),
+            )
         )
     return daily.accepted(spark.createDataFrame(records, ROWS))
 
@@ -122,10 +126,14 @@ def test_copies_at_one_instant_leave_the_largest_amount_then_the_largest_order(s
         ("b", "01 09:00", "5.00", "o1", "t1"),
         ("b", "01 09:00", "5.00", "o2", "t1"),
         ("b", "01 09:00", "6.00", "o2", "t9"),
+        ("c", "01 09:00", "5.00", "o9", "t1"),
+        ("c", "01 09:00", "5.00", "o10", "t1"),
+        ("c", "01 09:00", "6.00", "o10", "t9"),
     )
     assert facts(daily.customer_daily(daily.deduplicated_entries(frame))) == {
         ("a", 1): (1, 1, Decimal("7.00"), 0, Decimal("0.00")),
         ("b", 1): (1, 2, Decimal("11.00"), 0, Decimal("0.00")),
+        ("c", 1): (1, 2, Decimal("11.00"), 0, Decimal("0.00")),
     }
 
 
@@ -134,7 +142,10 @@ def balance_rows(spark, *values):
     for customer, account, at, amount in values:
         instant = datetime.strptime(f"2024-01-{at}", "%Y-%m-%d %H:%M")
         records.append(
-            (customer, instant, instant.date(), Decimal(amount), None, None, account, None)
+            (
+                *(customer, instant, instant.date(), Decimal(amount), None, None, account, None),
+                *(None, False),
+            )
         )
     return daily.accepted(spark.createDataFrame(records, ROWS))
 

@@ -29,7 +29,7 @@ DAY = date(2024, 1, 5)
 
 def write(project, text: str | bytes, name: str = "part-1.csv") -> Path:
     file = project.folder / "log" / name
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(text.encode() if isinstance(text, str) else text)
     return file
 
@@ -113,6 +113,53 @@ def test_a_filter_does_not_lose_rows_that_do_not_parse(project, spark) -> None:
     assert project.rfm("ingest", "--from", str(DAY), "--to", str(DAY), *where) == 0
     assert project.rows(spark, "customer_daily", "customer_id") == [("a",)]
     assert project.rows(spark, "rejected_transactions", "raw_row") == [("b,2024-01-05",)]
+
+
+def test_rows_that_do_not_parse_keep_the_day_of_their_folder(project, spark) -> None:
+    header = "user,at,paid,basket,id\n"
+    write(project, header + "a,2024-01-05,1,o,1\nTOTAL\n", "dt=2024-01-05/part.csv")
+    write(project, header + "b,2024-01-06,1,o,2\nTOTAL\n", "dt=2024-01-06/part.csv")
+    project.configure(CONFIG.replace("columns:", "log_date: dt\n        columns:"))
+    for _ in range(2):
+        assert project.rfm("ingest", "--from", str(DAY), "--to", str(DAY)) == 0
+    assert project.rows(spark, "rejected_transactions", "raw_row", "log_date") == [("TOTAL", DAY)]
+    where = ("--set", "sources.transactions.where=dt = '2024-01-06'", "--set", "store=./other/")
+    assert project.rfm("ingest", "--to", "2024-01-06", *where) == 0
+    rejects = project.rows(spark, "rejected_transactions", "log_date", store="other")
+    assert rejects == [(DAY + timedelta(days=1),)]
+
+
+def test_a_log_date_that_is_no_date_rejects_the_row_and_not_the_log(project, spark) -> None:
+    write(project, "user,at,paid,basket,id\na,2024-01-05,1,o,1\nTOTAL\nb,5.1.2024,1,o,2\n")
+    project.configure(CONFIG.replace("columns:", "log_date: at\n        columns:"))
+    assert project.rfm("ingest", "--from", str(DAY), "--to", str(DAY)) == 0
+    reasons = sorted(row[0] for row in project.rows(spark, "rejected_transactions", "reason"))
+    assert reasons == ["bad_timestamp", "malformed"]
+
+
+def test_a_day_of_nothing_but_broken_rows_is_not_in(project, spark) -> None:
+    """Regression: what arrived later for that day was never read."""
+    write(project, "user,at,paid,basket,id\na,2024-01-05,1,o,1\n", "dt=2024-01-05/part.csv")
+    write(project, "user,at,paid,basket,id\nbroken\n", "dt=2024-01-06/part.csv")
+    project.configure(CONFIG.replace("columns:", "log_date: dt\n        columns:"))
+    assert project.rfm("ingest", "--to", "2024-01-06") == 0
+    rest = "user,at,paid,basket,id\nbroken\nb,2024-01-06,2,o,2\n"
+    write(project, rest, "dt=2024-01-06/part.csv")
+    assert project.rfm("ingest", "--to", "2024-01-06") == 0
+    assert project.rows(spark, "customer_daily", "customer_id") == [("a",), ("b",)]
+
+
+def test_undated_rows_that_are_known_do_not_count_against_a_later_batch(project, capsys) -> None:
+    old = "".join(f"a,2024-01-{day:02},1,o,{day}\n" for day in range(1, 21)) + "a,?,1,o,99\n" * 2
+    write(project, "user,at,paid,basket,id\n" + old)
+    project.configure(CONFIG.replace("max_rejected_share: 1", "max_rejected_share: 0.1"))
+    assert project.rfm("ingest", "--to", "2024-01-20") == 0
+    write(project, "user,at,paid,basket,id\n" + old + "a,2024-01-21,1,o,21\n")
+    assert project.rfm("ingest", "--to", "2024-01-21") == 0
+    write(project, "user,at,paid,basket,id\n" + old + "a,2024-01-22,1,o,22\nb,?,1,o,98\n")
+    capsys.readouterr()
+    assert project.rfm("ingest", "--from", "2024-01-22", "--to", "2024-01-22") == 3
+    assert "1 of 2 rows (50.0%)" in capsys.readouterr().err
 
 
 def test_json_that_does_not_parse_is_kept(project, spark) -> None:

@@ -16,7 +16,8 @@ from rfm_spark.pipeline import logs
 
 ROWS = (
     "customer_id string, instant timestamp, activity_date date, amount decimal(28,2), "
-    "order_id string, identity string, account_id string, reason string"
+    "order_id string, identity string, account_id string, reason string, order_key bigint, "
+    "is_refund boolean"
 )
 DAILY = (
     "activity_date date, customer_id string, orders bigint, lines bigint, "

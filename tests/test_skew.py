@@ -82,5 +82,5 @@ def test_a_day_or_a_customer_with_most_of_the_rows_fits_a_small_driver(tmp_path,
     columns = ("purchase_amount", "refund_amount")
     money = sum(pc.sum(daily[name]).as_py() for name in columns)
     assert money * 100 == cents
-    features = DeltaTable(str(store / "customer_features")).to_pyarrow_table(["monetary"])
+    features = DeltaTable(str(store / "customer_features")).to_pyarrow_table(columns=["monetary"])
     assert pc.sum(features["monetary"]).as_py() == money

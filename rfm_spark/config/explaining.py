@@ -41,7 +41,9 @@ def _sentence(detail: ErrorDetails, keys: Sequence[str | int]) -> str:
     message = detail["msg"].removeprefix("Value error, ")
     if kind == "value_error":
         return message
-    return f"{message[:1].lower()}{message[1:]}, got {detail['input']!r}"
+    told = f"{message[:1].lower()}{message[1:]}"
+    is_secret = any(str(key) in ("url", "properties") for key in keys)
+    return told if is_secret else f"{told}, got {detail['input']!r}"
 
 
 def _unknown_key(keys: Sequence[str | int]) -> str:

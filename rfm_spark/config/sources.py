@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -18,6 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from rfm_spark.config.base import Settings, resolve_location
+from rfm_spark.jdbc_drivers import without_secrets
 
 Expression = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """A SQL expression over the source's own columns."""
@@ -85,7 +85,7 @@ class Source(Settings):
     @property
     def place(self) -> str:
         """Where the source is, for people; without user and password."""
-        return str(self.path or self.table or re.sub(r"[?;].*", "", self.url or ""))
+        return str(self.path or self.table or without_secrets(self.url or ""))
 
 
 class Log(Source):
@@ -188,7 +188,7 @@ class FeatureColumns(Settings):
     """Contract name to SQL expression; further names are for the aggregates."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
-    __pydantic_extra__: dict[str, Expression] = Field(init=False)
+    __pydantic_extra__: dict[ColumnName, Expression] = Field(init=False)
 
     customer_id: Expression
     event_ts: Expression

@@ -9,6 +9,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+_HAS_ROWS = "_rfm_has_rows"
 _BALANCES = ("aum", "first_balance_date", "balance_days")
 _COUNTS = ("orders", "active_days", "lines", "purchase_amount", "refund_amount")
 
@@ -81,14 +82,15 @@ def with_extra_features(
         extra: customer_id and the features.
         missing: Feature to value for customers without rows; None stays null.
     """
-    has_rows = F.col("has_rows").isNotNull()
-    joined = features.join(extra.withColumn("has_rows", F.lit(True)), "customer_id", how="left")
+    marked = extra.withColumn(_HAS_ROWS, F.lit(True))
+    joined = features.join(marked, on="customer_id", how="left")
+    types = dict(extra.dtypes)
     filled = {
-        name: F.when(has_rows, F.col(name)).otherwise(F.lit(value))
+        name: F.when(F.col(_HAS_ROWS), F.col(name)).otherwise(F.lit(str(value)).cast(types[name]))
         for name, value in missing.items()
         if value is not None
     }
-    return joined.withColumns(filled).drop("has_rows")
+    return joined.withColumns(filled).drop(_HAS_ROWS)
 
 
 def is_silent(days: int) -> Column:

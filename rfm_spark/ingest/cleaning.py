@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,11 +11,19 @@ from pyspark.sql import functions as F
 
 from rfm_spark.errors import ConfigurationError
 from rfm_spark.ingest import values
-from rfm_spark.ingest.mapping import expression_types, own_columns, referenced_columns
-from rfm_spark.ingest.reading import MALFORMED
-from rfm_spark.schemas import CUSTOMER_ID_TYPES, EXTRA_DIGITS, MONEY_DIGITS, RAW_COLUMNS
+from rfm_spark.ingest.mapping import expression_types, own_columns
+from rfm_spark.ingest.reading import MALFORMED, referenced_columns
+from rfm_spark.schemas import (
+    AMOUNT_DIGITS,
+    CUSTOMER_ID_TYPES,
+    EXTRA_DIGITS,
+    MONEY_DIGITS,
+    RAW_COLUMNS,
+)
 
 REFUND_DROPPED = "refund_dropped"
+_PATH = re.compile(r"(`[^`]+`|\w+)(\.(`[^`]+`|\w+))*")
+"""A column, or a field within one: it loses no value."""
 _IDS = ("order_id", "transaction_id", "account_id")
 
 
@@ -86,10 +95,10 @@ def clean(
 ) -> DataFrame:
     """One row per source row, typed, with the reason it is rejected for.
 
-    Columns: customer_id, instant, activity_date, amount, rounding, order_id, transaction_id,
-    account_id, log_date, reason (null: accepted), identity (what makes two rows the same; null:
-    nothing does), each mapped column as text under ``raw_<name>``, and ``raw_row`` where a row
-    does not parse.
+    Columns: customer_id, instant, activity_date, amount, rounding, is_refund, order_key (the order
+    id in its own type), order_id, transaction_id, account_id, log_date, reason (null: accepted),
+    identity (what makes two rows the same; null: nothing does), each mapped column as text under
+    ``raw_<name>``, and ``raw_row`` where a row does not parse.
 
     Args:
         source: The source's own columns, as ``reading.read_source`` gives them.
@@ -109,8 +118,10 @@ def clean(
         "activity_date": values.as_day(*_column(mapping, mapping.instant), timestamp_format),
         "amount": _amount(mapping, amount_scale),
         "rounding": _rounding(mapping, amount_scale),
+        "is_refund": _is_refund(mapping),
+        "order_key": _order_key(mapping),
         **{name: _text_id(mapping, name) for name in _IDS},
-        "log_date": F.expr(log_date).cast("date") if log_date else F.lit(None).cast("date"),
+        "log_date": F.expr(log_date).try_cast("date") if log_date else F.lit(None).cast("date"),
     }
     typed["identity"] = (
         F.struct(*map(_quoted, own)) if whole_row_identity else typed["transaction_id"]
@@ -128,13 +139,27 @@ def _column(mapping: LogMapping, name: str) -> tuple[Column, str]:
 def _amount(mapping: LogMapping, scale: int) -> Column:
     if mapping.amount is None:
         return F.lit(0).cast(f"decimal({MONEY_DIGITS},{scale})")
-    return values.as_money(*_column(mapping, mapping.amount), MONEY_DIGITS, scale)
+    amount = values.as_money(*_column(mapping, mapping.amount), AMOUNT_DIGITS, scale)
+    return amount.cast(f"decimal({MONEY_DIGITS},{scale})")
 
 
 def _rounding(mapping: LogMapping, scale: int) -> Column:
     if mapping.amount is None:
         return F.lit(0).cast(f"decimal(38,{scale + EXTRA_DIGITS})")
-    return values.rounding(*_column(mapping, mapping.amount), MONEY_DIGITS, scale)
+    return values.rounding(*_column(mapping, mapping.amount), AMOUNT_DIGITS, scale)
+
+
+def _is_refund(mapping: LogMapping) -> Column:
+    if mapping.amount is None:
+        return F.lit(False)
+    return values.is_negative(*_column(mapping, mapping.amount))
+
+
+def _order_key(mapping: LogMapping) -> Column:
+    """The order id in its own type, so that order 10 is larger than order 9."""
+    if "order_id" not in mapping.expressions:
+        return F.lit(None).cast("string")
+    return _column(mapping, "order_id")[0]
 
 
 def _text_id(mapping: LogMapping, name: str) -> Column:
@@ -157,7 +182,7 @@ def _reason(
         rules.append(("missing_amount", _is_missing(mapping, mapping.amount, columns)))
         rules.append(("bad_amount", typed["amount"].isNull()))
     if drop_refunds:
-        rules.append((REFUND_DROPPED, typed["amount"] < 0))
+        rules.append((REFUND_DROPPED, typed["is_refund"]))
     reason = F.lit(None).cast("string")
     for name, broken in reversed(rules):
         reason = F.when(broken, F.lit(name)).otherwise(reason)
@@ -169,7 +194,7 @@ def _is_missing(mapping: LogMapping, name: str, columns: list[str]) -> Column:
     blank = values.is_blank(*_column(mapping, name))
     expression = mapping.expressions[name]
     named = referenced_columns(expression, columns)
-    if not named or expression.strip("`") in columns:
+    if not named or _PATH.fullmatch(expression):
         return blank
     has_values = [F.coalesce(F.trim(_source_text(column)) != "", F.lit(False)) for column in named]
     return blank & ~F.least(*has_values) if len(has_values) > 1 else blank & ~has_values[0]

@@ -46,7 +46,7 @@ def entries(transactions: DataFrame) -> DataFrame:
     Returns:
         One row per transaction: activity_date, customer_id, order_id and its sums.
     """
-    return transactions.select(*_DAY, "order_id", *_countable(F.col("amount")))
+    return transactions.select(*_DAY, "order_id", *_countable(F.col("amount"), F.col("is_refund")))
 
 
 def deduplicated_entries(transactions: DataFrame) -> DataFrame:
@@ -62,10 +62,11 @@ def deduplicated_entries(transactions: DataFrame) -> DataFrame:
     """
     has_identity = F.col("identity").isNotNull()
     keys = F.when(~has_identity, F.col("order_id")).alias("unidentified_order")
-    row = F.struct(F.col("instant"), F.col("amount"), F.col("order_id"))
+    row = F.struct("instant", "amount", "order_key", "order_id", "is_refund")
+    counts = _countable(F.col("amount"), F.col("is_refund"))
     copies = (
         transactions.select(
-            *_DAY, "identity", "order_id", "amount", keys, row.alias("row"), *_countable()
+            *_DAY, "identity", "order_id", "amount", keys, row.alias("row"), *counts
         )
         .groupBy(*_DAY, "identity", "unidentified_order")
         .agg(*_copies(), *(F.sum(name).alias(name) for name in _SUMS))
@@ -73,7 +74,7 @@ def deduplicated_entries(transactions: DataFrame) -> DataFrame:
     kept = F.col("kept.amount")
     counted = [
         F.when(has_identity, one).otherwise(F.col(name)).alias(name)
-        for name, one in zip(_SUMS, _countable(kept), strict=True)
+        for name, one in zip(_SUMS, _countable(kept, F.col("kept.is_refund")), strict=True)
     ]
     order = F.when(has_identity, F.col("kept.order_id")).otherwise(F.col("unidentified_order"))
     return copies.select(
@@ -203,12 +204,11 @@ def _left_out(has_identity: Column) -> list[Column]:
     return columns
 
 
-def _countable(amount: Column | None = None) -> list[Column]:
-    amount = F.col("amount") if amount is None else amount
-    is_purchase, zero = amount >= 0, F.lit(0)
+def _countable(amount: Column, is_refund: Column) -> list[Column]:
+    zero = F.lit(0)
     return [
-        is_purchase.cast("bigint").alias("lines"),
-        F.when(is_purchase, amount).otherwise(zero).alias("purchase_amount"),
-        (~is_purchase).cast("bigint").alias("refund_lines"),
-        F.when(is_purchase, zero).otherwise(amount).alias("refund_amount"),
+        (~is_refund).cast("bigint").alias("lines"),
+        F.when(is_refund, zero).otherwise(amount).alias("purchase_amount"),
+        is_refund.cast("bigint").alias("refund_lines"),
+        F.when(is_refund, amount).otherwise(zero).alias("refund_amount"),
     ]

@@ -48,6 +48,14 @@ def missing_ranges(ingested: Collection[date], last: date, reprocess_days: int) 
     return [DayRange(first, end) for first, end in ranges]
 
 
+def moved(day: date, days: int) -> date:
+    """A day so many days later, or the last (or first) one that there is."""
+    try:
+        return day + timedelta(days=days)
+    except OverflowError:
+        return date.max if days > 0 else date.min
+
+
 def days_between(first: date, last: date) -> list[date]:
     """All days from first to last, both included."""
     return [first + timedelta(days=offset) for offset in range((last - first).days + 1)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from pyspark.errors import AnalysisException
@@ -69,10 +68,3 @@ def check_pattern(spark: SparkSession, name: str, pattern: str) -> None:
             f"sources.{name}.timestamp_format: {pattern!r} is no datetime pattern of Spark: "
             f"{first_line(error)}"
         ) from None
-
-
-def referenced_columns(expression: str, columns: list[str]) -> list[str]:
-    """Which of the source's columns an expression names."""
-    words = re.findall(r"`([^`]+)`|([A-Za-z_]\w*)", expression)
-    named = {(quoted or plain).lower() for quoted, plain in words}
-    return [column for column in columns if column.lower() in named]

@@ -15,6 +15,8 @@ from pyspark.sql import functions as F
 from rfm_spark.ingest.cleaning import REFUND_DROPPED
 
 DUPLICATE_MEASURES = ("duplicate", "duplicate_conflicting")
+UNDATED_REASONS = ("malformed", "missing_timestamp", "bad_timestamp")
+"""A log's partition day may hold such rows; they say nothing of which business days are in."""
 EMPTY_FROM, EMPTY_TO = "empty_from", "empty_to"
 _NOTHING = (0, Decimal(0))
 
@@ -42,7 +44,7 @@ def measured(cleaned: DataFrame) -> DataFrame:
     ).agg(
         F.count(F.lit(1)).alias("rows"),
         F.coalesce(F.sum("amount"), F.lit(0)).alias("amount"),
-        F.sum(F.when(F.col("amount") < 0, 1).otherwise(0)).alias("refunds"),
+        F.sum(F.col("is_refund").cast("bigint")).alias("refunds"),
         F.sum(is_rounded.cast("bigint")).alias("rounded_rows"),
         F.sum("rounding").alias("rounding"),
         # Every expression is evaluated here, so that one that throws does so before anything is
@@ -88,16 +90,24 @@ class Tally:
                 if count:
                     self._move(row["activity_date"], measure, count, Decimal(amount))
 
-    def settle(self, stored: Mapping[date, tuple[int, Decimal]]) -> bool:
+    def settle(
+        self, stored: Mapping[date, tuple[int, Decimal]], *, may_have_duplicates: bool
+    ) -> bool:
         """Count as duplicates what was accepted and is not in the stored sums per day.
 
+        Args:
+            stored: Rows and money per day.
+            may_have_duplicates: Whether anything can be a duplicate at all.
+
         Returns:
-            False where more is stored than was accepted: the log changed between two readings.
+            False where that cannot be so: the log changed between two readings.
         """
         accepted = {day: n for (day, name), n in self.counts.items() if name == "accepted" and day}
         for day, (rows, amount) in accepted.items():
             kept_rows, kept_amount = stored.get(day, _NOTHING)
             if kept_rows > rows or (kept_rows == rows and kept_amount != amount):
+                return False
+            if kept_rows < rows and not may_have_duplicates:
                 return False
             if kept_rows < rows:
                 self._move(day, "duplicate", rows - kept_rows, amount - kept_amount)
@@ -114,6 +124,10 @@ class Tally:
     def rows_of(self, measure: str) -> int:
         """Rows of a measure over all days."""
         return sum(rows for (_, name), (rows, _) in self.counts.items() if name == measure)
+
+    def undated_rows(self) -> int:
+        """Rows read that neither their own time nor the log's day puts on a day."""
+        return self.counts.get((None, "read"), _NOTHING)[0]
 
     def rejected(self) -> dict[str, int]:
         """Rows per reject reason, without what policy dropped."""

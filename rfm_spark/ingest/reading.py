@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
 from rfm_spark.errors import ConfigurationError, DataError
-from rfm_spark.jdbc_drivers import address_for_spark, driver_of
+from rfm_spark.jdbc_drivers import address_for_spark, driver_of, without_secrets
 
 MALFORMED = "_rfm_malformed_row"
 """Column that holds the text of a row that does not parse, and null for all others."""
@@ -55,34 +55,36 @@ class Place:
     options: Mapping[str, Option] = field(default_factory=dict)
 
 
-def read_source(
-    spark: SparkSession, name: str, place: Place, *, where: str | None, whole: str | None = None
-) -> DataFrame:
+def read_source(spark: SparkSession, name: str, place: Place, *, where: str | None) -> DataFrame:
     """The source's own columns and :data:`MALFORMED`, without the rows that ``where`` drops.
 
-    A row that does not parse has nulls in all other columns but those that ``whole`` names, and
-    is never dropped by ``where``.
+    A row that does not parse has nulls in all columns but those of its partition, and ``where``
+    drops it only if it looks at nothing else.
 
     Args:
         spark: The session.
         name: The source's name in the configuration, for messages.
         place: Where it is.
         where: SQL filter over the source's columns.
-        whole: SQL expression whose columns come from the row's place, not from its text.
 
     Raises:
         ConfigurationError: There is nothing at that place, or the filter does not fit.
         DataError: Spark cannot read a column's type.
     """
     try:
-        source = _loaded(spark, place, whole)
+        partitions = _partition_columns(spark, place)
+        source = _loaded(spark, place, partitions)
         known = source.columns
     except Exception as error:
         raise _unreadable(spark, name, place, error) from error
     if where is None:
         return source
     try:
-        filtered = source.where(F.expr(f"({where})") | F.col(MALFORMED).isNotNull())
+        keeps = F.expr(f"({where}\n)")
+        named = set(referenced_columns(where, known))
+        if not named or named - set(partitions):
+            keeps = keeps | F.col(MALFORMED).isNotNull()
+        filtered = source.where(keeps)
         _ = filtered.schema
     except AnalysisException as error:
         columns = ", ".join(column for column in known if column != MALFORMED)
@@ -100,9 +102,27 @@ def first_line(error: Exception) -> str:
     return re.sub(r"\s*SQLSTATE: \w+.*$", "", text)
 
 
-def _loaded(spark: SparkSession, place: Place, whole: str | None) -> DataFrame:
+def referenced_columns(expression: str, columns: list[str]) -> list[str]:
+    """Which of the source's columns an expression names."""
+    words = re.findall(r"`([^`]+)`|([A-Za-z_]\w*)", expression)
+    named = {(quoted or plain).lower() for quoted, plain in words}
+    return [column for column in columns if column.lower() in named]
+
+
+def _partition_columns(spark: SparkSession, place: Place) -> list[str]:
+    """Columns that a text file's rows have by their folder."""
+    if place.format not in _TEXT_FORMATS:
+        return []
+    files = spark.read.format("text").options(ignoreCorruptFiles=False, ignoreMissingFiles=False)
+    for option in ("basePath", "recursiveFileLookup", "pathGlobFilter"):
+        if option in place.options:
+            files = files.option(option, place.options[option])
+    return [name for name in files.load(str(place.path)).columns if name != "value"]
+
+
+def _loaded(spark: SparkSession, place: Place, partitions: list[str]) -> DataFrame:
     if place.format in _TEXT_FORMATS and str(place.options.get("mode", "")).lower() != "failfast":
-        return _text_with_malformed(spark, place, whole)
+        return _text_with_malformed(spark, place, partitions)
     reader = spark.read.options(**place.options)
     if place.format == "table":
         source = reader.table(str(place.table))
@@ -121,7 +141,7 @@ def _file_reader(spark: SparkSession, place: Place) -> DataFrameReader:
     return reader
 
 
-def _text_with_malformed(spark: SparkSession, place: Place, whole: str | None) -> DataFrame:
+def _text_with_malformed(spark: SparkSession, place: Place, partitions: list[str]) -> DataFrame:
     """Text files, with each row that does not parse kept as it is.
 
     Spark tells such a row only where the schema has a place for it, and, for CSV, only where no
@@ -134,20 +154,18 @@ def _text_with_malformed(spark: SparkSession, place: Place, whole: str | None) -
     options: dict[str, Option] = dict(corrupt)
     if place.format == "csv":
         options["columnPruning"] = False
-        is_named = not any(re.fullmatch(r"_c\d+", column.name) for column in columns)
+        # Spark numbers columns that have no name or that of another one.
+        is_named = not any(column.name.endswith(str(i)) for i, column in enumerate(columns))
         options["enforceSchema"] = place.options.get("enforceSchema", not is_named)
     schema = StructType([*columns, StructField(MALFORMED, StringType())])
     source = _file_reader(spark, place).options(**options).schema(schema).load(str(place.path))
     parses = F.col(MALFORMED).isNull()
-    kept = {word.lower() for word in re.findall(r"\w+", whole or "")}
-    return source.select(
-        *(
-            name if column.name.lower() in kept else F.when(parses, F.col(name)).alias(column.name)
-            for column in columns
-            if (name := f"`{column.name.replace('`', '``')}`")
-        ),
-        MALFORMED,
-    )
+    kept = []
+    for column in columns:
+        value = F.col(f"`{column.name.replace('`', '``')}`")
+        is_text = column.name not in partitions
+        kept.append(F.when(parses, value).alias(column.name) if is_text else value)
+    return source.select(*kept, MALFORMED)
 
 
 def _jdbc_options(place: Place) -> dict[str, Option]:
@@ -159,7 +177,7 @@ def _jdbc_options(place: Place) -> dict[str, Option]:
     url = str(place.url)
     options: dict[str, Option] = {
         "url": address_for_spark(url),
-        "dbtable": f"({str(place.query).rstrip().rstrip(';')}) AS source",
+        "dbtable": f"({str(place.query).rstrip().rstrip(';')}\n) source",
         "preferTimestampNTZ": True,
     }
     if driver := driver_of(url):
@@ -178,7 +196,7 @@ def _unreadable(spark: SparkSession, name: str, place: Place, error: Exception) 
         return DataError(_about_nanoseconds(spark, name, place))
     if place.format == "jdbc":
         why = _UNREADABLE.get(condition) or _database_says(text)
-        where = re.sub(r"[?;].*", "", str(place.url))
+        where = without_secrets(str(place.url))
         return ConfigurationError(f"sources.{name}: {where} cannot be read: {why}")
     if not isinstance(error, AnalysisException):
         return error
@@ -211,9 +229,9 @@ def _about_nanoseconds(spark: SparkSession, name: str, place: Place) -> str:
 
 def _nanosecond_columns(spark: SparkSession, place: Place) -> list[str]:
     """Columns that hold such timestamps: whole numbers that are, as nanoseconds, after 1973."""
-    key = "spark.sql.legacy.parquet.nanosAsLong"
-    before = spark.conf.get(key, None)
+    key, before = "spark.sql.legacy.parquet.nanosAsLong", None
     try:
+        before = spark.conf.get(key, None)
         spark.conf.set(key, "true")
         source = _file_reader(spark, place).load(str(place.path))
         names = [name for name, type_ in source.dtypes if type_ == "bigint"]

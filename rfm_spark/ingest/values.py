@@ -17,6 +17,7 @@ INTEGERS = {"tinyint", "smallint", "int", "bigint"}
 INSTANT_TYPES = {"timestamp", "timestamp_ntz", "date", "string"}
 _CALENDAR = ("0001-01-01", "9999-12-31")
 _BLANK = r"^[\s\p{Z}]*$"
+_ABSURD_EXPONENT = r"[eE][+-]?0*[1-9]\d{3,}$"
 _ISO_DATE = r"^\d{4}-\d{2}-\d{2}"
 
 
@@ -62,6 +63,12 @@ def as_money(column: Column, type_: str, digits: int, scale: int) -> Column:
     return _as_decimal(column, type_, f"decimal({digits},{scale})")
 
 
+def is_negative(column: Column, type_: str) -> Column:
+    """Whether an amount is below 0 as it was given, before it is rounded."""
+    number = F.trim(column).try_cast("double") if type_ == "string" else column
+    return F.coalesce(number < 0, F.lit(False))
+
+
 def rounding(column: Column, type_: str, digits: int, scale: int) -> Column:
     """Rounded minus given amount, to eight further decimals; 0 where nothing was rounded."""
     match = re.fullmatch(r"decimal\(\d+,(\d+)\)", type_)
@@ -74,7 +81,8 @@ def rounding(column: Column, type_: str, digits: int, scale: int) -> Column:
 
 def _as_decimal(column: Column, type_: str, target: str) -> Column:
     if type_ == "string":
-        return F.trim(column).try_cast(target)
+        text = F.trim(column)  # Java takes minutes to write out what an exponent of millions says
+        return F.when(~text.rlike(_ABSURD_EXPONENT), text.try_cast(target))
     if type_ == "float":
         return column.cast("string").try_cast(target)
     return column.try_cast(target)

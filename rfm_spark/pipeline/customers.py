@@ -14,6 +14,8 @@ from rfm_spark.ingest.reading import MALFORMED
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.sources import naming_the_expression, open_source
 
+_FLAGS = ("_malformed", "_nameless", "_unreadable")
+
 
 def read_customers(context: Context, id_type: str) -> DataFrame | None:
     """The customers source as customer_id, start_date, aum and attributes; None without one.
@@ -64,37 +66,36 @@ def read_customers(context: Context, id_type: str) -> DataFrame | None:
         customer_id.alias("customer_id"),
         start.alias("start_date"),
         aum.cast(schemas.money(context.settings.amount_scale)).alias("aum"),
-        values.is_blank(*column("customer_id")).alias("nameless"),
-        unreadable.alias("unreadable"),
-        F.col(MALFORMED).isNotNull().alias("malformed"),
+        values.is_blank(*column("customer_id")).alias("_nameless"),
+        unreadable.alias("_unreadable"),
+        F.col(MALFORMED).isNotNull().alias("_malformed"),
         *(F.expr(sql).cast("string").alias(name) for name, sql in attributes.items()),
     )
     named = {f"columns.{name}": sql for name, sql in expressions.items()}
     named |= {f"attributes.{name}": sql for name, sql in attributes.items()}
     with naming_the_expression("customers", source, named):
         _refuse(customers)
-    return customers.drop("nameless", "unreadable", "malformed")
+    return customers.drop(*_FLAGS)
 
 
 def _refuse(customers: DataFrame) -> None:
-    flags = ("malformed", "nameless", "unreadable")
-    fine = ~F.col("malformed")
+    fine = ~F.col("_malformed")
     counts = customers.agg(
         *(
-            F.sum((F.col(flag) & (fine | F.lit(flag == "malformed"))).cast("bigint")).alias(flag)
-            for flag in flags
+            F.sum((F.col(flag) & (fine | F.lit(flag == "_malformed"))).cast("bigint")).alias(flag)
+            for flag in _FLAGS
         ),
-        *(F.count(name).alias(f"with_{name}") for name in customers.columns if name not in flags),
+        *(F.count(name).alias(f"with_{name}") for name in customers.columns if name not in _FLAGS),
     ).collect()[0]
     repeated = customers.where(fine).groupBy("customer_id").count().where(F.col("count") > 1)
     doubled = repeated.count()
     found = []
-    if counts["malformed"]:
-        found.append(f"{counts['malformed']:,} rows do not parse")
-    if counts["nameless"]:
-        found.append(f"{counts['nameless']:,} rows have no customer_id")
-    if counts["unreadable"]:
-        found.append(f"{counts['unreadable']:,} rows have a start_date or aum that cannot be read")
+    if counts["_malformed"]:
+        found.append(f"{counts['_malformed']:,} rows do not parse")
+    if counts["_nameless"]:
+        found.append(f"{counts['_nameless']:,} rows have no customer_id")
+    if counts["_unreadable"]:
+        found.append(f"{counts['_unreadable']:,} rows have a start_date or aum that cannot be read")
     if doubled:
         found.append(f"{doubled:,} customer ids stand in more than one row")
     if found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -67,10 +68,10 @@ def _read(context: Context, log: OpenLog, days: DayRange, snapshot_date: date) -
     }
     frame = _aggregated(log, events, expressions)
     fields = [schemas.Field(n, t, f"from {log.name}") for n, t in frame.dtypes if n in expressions]
-    _check_types(context, log.name, fields)
+    missing = {name: feature.missing for name, feature in settings.features.items()}
+    _check_types(context, log.name, fields, missing)
     batch = read_batch(context, log, days)
     _account_for(context, batch)
-    missing = {name: feature.missing for name, feature in settings.features.items()}
     return ExtraFeatures(log, frame, fields, missing, expressions)
 
 
@@ -103,7 +104,26 @@ def _aggregated(log: OpenLog, events: DataFrame, expressions: dict[str, str]) ->
     return aggregated(events, expressions)
 
 
-def _check_types(context: Context, name: str, fields: Sequence[schemas.Field]) -> None:
+def _check_missing(name: str, field: schemas.Field, value: Any) -> None:
+    """Refuse a value for customers without rows that the feature's type cannot hold."""
+    base = field.type.split("(")[0]
+    is_bool, is_number = isinstance(value, bool), isinstance(value, int | float)
+    fits = {
+        **dict.fromkeys(_NUMBERS[:4], is_number and not is_bool and value == int(value)),
+        **dict.fromkeys(_NUMBERS[4:], is_number and not is_bool),
+        "boolean": is_bool,
+        "string": isinstance(value, str),
+        "date": isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value) is not None,
+    }[base]
+    if value is not None and not fits:
+        raise ConfigurationError(
+            f"sources.{name}.features.{field.name} is {field.type}, and missing: {value!r} is not"
+        )
+
+
+def _check_types(
+    context: Context, name: str, fields: Sequence[schemas.Field], missing: dict[str, Any]
+) -> None:
     numbers = set(context.settings.numeric_features)
     for field in fields:
         base = field.type.split("(")[0]
@@ -112,6 +132,7 @@ def _check_types(context: Context, name: str, fields: Sequence[schemas.Field]) -
                 f"sources.{name}.features.{field.name} is {field.type}; a feature is a number, a "
                 "date, a text or a boolean: cast it"
             )
+        _check_missing(name, field, missing[field.name])
         if field.name in numbers and base not in _NUMBERS:
             raise ConfigurationError(
                 f"sources.{name}.features.{field.name} is {field.type}, and scoring.roles or "

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from rfm_spark.errors import DataError
 from rfm_spark.ingest import daily, measures
 from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.ingested import undated_rows
 from rfm_spark.schemas import BALANCE_COLUMNS
 
 
@@ -42,10 +43,15 @@ def one_kind_of_balances(context: Context) -> None:
 
 
 def few_rejects(context: Context, name: str, tally: measures.Tally) -> None:
-    """No more than ``max_rejected_share`` of the rows read are rejected."""
+    """No more than ``max_rejected_share`` of the rows read are rejected.
+
+    Rows without any day come with every batch; those that an earlier one has reported already do
+    not count again.
+    """
     read, rejected = tally.rows_of("read"), tally.rejected()
-    count = sum(rejected.values())
-    if not count:
+    known = min(undated_rows(context, name), tally.undated_rows())
+    count, read = sum(rejected.values()) - known, read - known
+    if count <= 0:
         return
     share, limit = count / read, context.settings.max_rejected_share
     listed = ", ".join(f"{reason} {rows:,}" for reason, rows in rejected.items())

@@ -115,7 +115,8 @@ def _write_transactions(context: Context, batch: Batch) -> None:
                 batch.tally.add_duplicates(daily.duplicate_sums(entries).collect())
     else:
         context.write(table, daily.customer_daily(daily.entries(rows)), where)
-    if not batch.tally.settle(_stored(context, where)):
+    stored = _stored(context, where)
+    if not batch.tally.settle(stored, may_have_duplicates=_by_identity(settings)):
         raise DataError(
             "sources.transactions: the log changed between two readings of it; customer_daily "
             f"of {batch.first} to {batch.last} may hold either state. Run `rfm-spark ingest --from "

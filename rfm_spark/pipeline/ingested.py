@@ -7,7 +7,7 @@ year 1 does not fill the table with two thousand years of zeros.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
 from datetime import date
 from decimal import Decimal
 
@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark import schemas
 from rfm_spark.ingest.days import days_between, runs_of_days
-from rfm_spark.ingest.measures import EMPTY_FROM, EMPTY_TO, Tally
+from rfm_spark.ingest.measures import EMPTY_FROM, EMPTY_TO, UNDATED_REASONS, Tally
 from rfm_spark.pipeline.context import Context
 
 
@@ -53,16 +53,31 @@ def write_report(context: Context, source: str, tally: Tally, first: date, last:
     context.write(table, frame, where)
 
 
+def undated_rows(context: Context, source: str) -> int:
+    """Rows of a source without any day, as the last batch reported them."""
+    report = context.store.read_or_none("ingest_report")
+    if report is None:
+        return 0
+    undated = report.where((F.col("source") == source) & F.col("activity_date").isNull())
+    rows = undated.where("measure = 'read'").agg(F.sum("rows")).collect()[0][0]
+    return int(rows or 0)
+
+
 def _marks(context: Context, source: str) -> tuple[set[date], list[date], list[date]]:
+    """Days with dated rows, and the first and last days of runs without."""
     report = context.store.read_or_none("ingest_report")
     if report is None:
         return set(), [], []
-    marks = report.where(
-        (F.col("source") == source) & F.col("measure").isin("read", EMPTY_FROM, EMPTY_TO)
-    )
-    rows = marks.where("activity_date IS NOT NULL").select("activity_date", "measure").collect()
+    wanted = ["read", *UNDATED_REASONS, EMPTY_FROM, EMPTY_TO]
+    marks = report.where((F.col("source") == source) & F.col("measure").isin(wanted))
+    columns = ("activity_date", "measure", "rows")
+    rows = marks.where("activity_date IS NOT NULL").select(*columns).collect()
+    dated: dict[date, int] = defaultdict(int)
+    for row in rows:
+        sign = -1 if row["measure"] in UNDATED_REASONS else 1
+        dated[row["activity_date"]] += sign * row["rows"]
 
-    def days(measure: str) -> Iterable[date]:
-        return (row["activity_date"] for row in rows if row["measure"] == measure)
+    def days(measure: str) -> list[date]:
+        return sorted(row["activity_date"] for row in rows if row["measure"] == measure)
 
-    return set(days("read")), sorted(days(EMPTY_FROM)), sorted(days(EMPTY_TO))
+    return {day for day, count in dated.items() if count > 0}, days(EMPTY_FROM), days(EMPTY_TO)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from math import ceil
 
 from pyspark.sql import DataFrame
@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from rfm_spark import schemas
 from rfm_spark.config.sources import Balances, FeatureSource, Log, Transactions
 from rfm_spark.ingest import cleaning, measures
-from rfm_spark.ingest.days import DayRange
+from rfm_spark.ingest.days import DayRange, moved
 from rfm_spark.ingest.mapping import check_log_date, check_pattern
 from rfm_spark.pipeline import gates
 from rfm_spark.pipeline.context import Context
@@ -70,7 +70,7 @@ def open_log(context: Context, name: str, settings: Log) -> OpenLog:
     Raises:
         ConfigurationError: It is not there, or an expression does not fit it.
     """
-    rows = open_source(context, name, settings, log_date=settings.log_date)
+    rows = open_source(context, name, settings)
     assert isinstance(settings, Transactions | Balances | FeatureSource)
     instant, amount = {
         Transactions: ("transaction_ts", "amount"),
@@ -166,9 +166,9 @@ def write_rejects(context: Context, batch: Batch) -> None:
 def _near(rows: DataFrame, settings: Log, days: DayRange) -> DataFrame:
     if settings.log_date is None:
         return rows
-    before, after = (timedelta(days=n) for n in settings.log_slack_days)
-    log_day = F.expr(settings.log_date).cast("date")
-    near = log_day <= F.lit(days.last + after)
+    before, after = settings.log_slack_days
+    log_day = F.expr(settings.log_date).try_cast("date")
+    near = log_day <= F.lit(moved(days.last, after))
     if days.first is not None:
-        near = near & (log_day >= F.lit(days.first - before))
+        near = near & (log_day >= F.lit(moved(days.first, -before)))
     return rows.where(log_day.isNull() | near)

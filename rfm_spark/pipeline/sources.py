@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 
 from rfm_spark.config.sources import Source
 from rfm_spark.errors import DataError, RfmSparkError
-from rfm_spark.ingest.mapping import own_columns, referenced_columns
-from rfm_spark.ingest.reading import Place, first_line, read_source
+from rfm_spark.ingest.mapping import own_columns
+from rfm_spark.ingest.reading import Place, first_line, read_source, referenced_columns
 from rfm_spark.pipeline.context import Context
 from rfm_spark.session import temporarily
 
@@ -28,16 +28,13 @@ _CONTEXT = re.compile(r"== SQL[^\n]*==\n(?P<code>.*?)\n\s*\^", re.DOTALL)
 _VALUE = re.compile(r"The value ('.*?'|\S+) of the type", re.DOTALL)
 
 
-def open_source(
-    context: Context, name: str, settings: Source, *, log_date: str | None = None
-) -> DataFrame:
+def open_source(context: Context, name: str, settings: Source) -> DataFrame:
     """A source's rows as they are, without those that its ``where`` drops.
 
     Args:
         context: The run.
         name: The source's name in the configuration.
         settings: Its settings.
-        log_date: Expression over the columns that a row has by its place.
 
     Raises:
         ConfigurationError: There is nothing at that place, or the filter does not fit.
@@ -52,7 +49,7 @@ def open_source(
         properties=settings.properties,
         options=settings.options,
     )
-    return read_source(context.spark, name, place, where=settings.where, whole=log_date)
+    return read_source(context.spark, name, place, where=settings.where)
 
 
 @contextmanager
