@@ -12,8 +12,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from rfm_spark.config.explaining import explain
+from rfm_spark.config.naming import digest
 from rfm_spark.config.rule_maps import load_rule_map
-from rfm_spark.config.settings import RfmSettings, digest
+from rfm_spark.config.settings import RfmSettings
 from rfm_spark.config.yaml_file import Node, parse_yaml
 from rfm_spark.errors import ConfigurationError
 from rfm_spark.rules import RuleMap

@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import json
 import zoneinfo
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from rfm_spark.config.base import Settings, resolve_location
+from rfm_spark.config.naming import digest, known
+from rfm_spark.config.scoring import ClusteringSettings, ScoringSettings, Share
 from rfm_spark.config.sources import Location, Sources
-from rfm_spark.schemas import AUM_FEATURES, FEATURE_LABELS, RESERVED_COLUMNS, SCORE_COLUMNS
+from rfm_spark.schemas import AUM_FEATURES, FEATURE_LABELS, RESERVED_COLUMNS
 
 Days = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Weight = Annotated[float, Field(ge=0)]
-Bins = Annotated[int, Field(ge=2, le=10)]
-
-ROLES = ("recency", "frequency", "monetary", "aum")
-
-
-def _known(name: str, choices: list[str], what: str) -> str:
-    if name in choices:
-        return name
-    near = difflib.get_close_matches(name, choices, n=1)
-    hint = f"did you mean {near[0]}?" if near else "known: " + ", ".join(choices)
-    raise ValueError(f"{name!r} is not {what}; {hint}")
-
-
-def _known_feature(name: str, info: ValidationInfo, *further: str, what: str = "a feature") -> str:
-    extra = (info.context or {}).get("extra_features", [])
-    return _known(name, [*FEATURE_LABELS, *extra, *further], what)
 
 
 class FeatureSettings(Settings):
@@ -45,133 +26,6 @@ class FeatureSettings(Settings):
     incremental: bool = Field(
         True, description="update the previous features instead of re-reading history"
     )
-
-
-class Roles(Settings):
-    """Which feature plays which role."""
-
-    recency: str = "recency_days"
-    frequency: str = "orders"
-    monetary: str = "monetary"
-    aum: str | None = None
-
-    @field_validator("*")
-    @classmethod
-    def _feature(cls, value: str | None, info: ValidationInfo) -> str | None:
-        return None if value is None else _known_feature(value, info)
-
-
-class BinsByRole(Settings):
-    """A number of bins per role."""
-
-    recency: Bins = 5
-    frequency: Bins = 5
-    monetary: Bins = 5
-    aum: Bins = 5
-
-
-class Weights(Settings):
-    """Weights of the scores in rfm_score."""
-
-    recency: Weight = 1
-    frequency: Weight = 1
-    monetary: Weight = 1
-    aum: Weight = 0
-
-    @model_validator(mode="after")
-    def _some(self) -> Weights:
-        if self.recency + self.frequency + self.monetary + self.aum <= 0:
-            raise ValueError("at least one weight must be above 0")
-        return self
-
-
-class ScoringSettings(Settings):
-    """How features become scores, and scores segments."""
-
-    roles: Roles = Roles()
-    bins: Bins | BinsByRole = 5
-    method: Literal["value"] = Field(
-        "value", description="edge j of n: the smallest value with j/n of the customers at or below"
-    )
-    refresh: Literal["when_trained", "every_run"] = Field(
-        "when_trained", description="when edges are cut anew"
-    )
-    weights: Weights = Weights()
-    rules: str = Field("crm_11", description="a bundled rule map or a path to one")
-
-    @model_validator(mode="after")
-    def _aum_weight(self) -> ScoringSettings:
-        if self.weights.aum > 0 and self.roles.aum is None:
-            raise ValueError("weights.aum is above 0, but no feature plays roles.aum")
-        return self
-
-    @property
-    def feature_by_role(self) -> dict[str, str]:
-        """Role to feature column, without roles nobody plays."""
-        return {role: name for role in ROLES if (name := getattr(self.roles, role)) is not None}
-
-    @property
-    def bins_by_role(self) -> dict[str, int]:
-        """Role to number of bins."""
-        bins = self.bins
-        return {
-            role: bins if isinstance(bins, int) else getattr(bins, role)
-            for role in self.feature_by_role
-        }
-
-    @property
-    def weight_by_role(self) -> dict[str, float]:
-        """Role to weight in rfm_score."""
-        return {role: float(getattr(self.weights, role)) for role in self.feature_by_role}
-
-    @property
-    def edges_hash(self) -> str:
-        """Eight hex digits that change with whatever changes the edges."""
-        return digest([self.feature_by_role, self.bins_by_role, self.method])
-
-
-class ClusteringSettings(Settings):
-    """How customers are clustered."""
-
-    features: list[str] | None = Field(
-        None, description="null: the columns of the three roles, and aum_per_day with AUM"
-    )
-    transform: Literal["log1p", "none"] = "log1p"
-    scale: Literal["standard", "none"] = "standard"
-    algorithm: Literal["kmeans"] = "kmeans"
-    k: Literal["auto"] | Annotated[int, Field(ge=2, le=100)] = "auto"
-    k_range: tuple[Annotated[int, Field(ge=2)], Annotated[int, Field(ge=2, le=100)]] = (2, 10)
-    select: Literal["silhouette"] = "silhouette"
-    min_share: Share = Field(0.01, description="a k with a smaller cluster is not chosen")
-    seeds: Annotated[int, Field(ge=1, le=100)] = 3
-    max_iter: Annotated[int, Field(ge=1)] = 40
-    coreset_size: Annotated[int, Field(ge=100)] = Field(
-        50_000, description="fit on a weighted sample of about this size; smaller data whole"
-    )
-    names: Literal["rules"] | list[str] = Field(
-        "rules", description="rules, or a list, best cluster first"
-    )
-
-    @field_validator("features")
-    @classmethod
-    def _features(cls, value: list[str] | None, info: ValidationInfo) -> list[str] | None:
-        if value is None:
-            return None
-        if not value or len(set(value)) != len(value):
-            raise ValueError("name at least one feature, and each only once")
-        scores = SCORE_COLUMNS.values()
-        return [_known_feature(name, info, *scores, what="a feature or a score") for name in value]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> ClusteringSettings:
-        if self.k_range[0] > self.k_range[1]:
-            raise ValueError(f"k_range {list(self.k_range)} runs backwards")
-        if isinstance(self.names, list):
-            if len(set(self.names)) != len(self.names):
-                raise ValueError("names must differ from each other")
-            if self.k != "auto" and len(self.names) != self.k:
-                raise ValueError(f"{len(self.names)} names for k = {self.k}")
-        return self
 
 
 class RfmSettings(Settings):
@@ -210,7 +64,7 @@ class RfmSettings(Settings):
     @classmethod
     def _timezone(cls, value: str) -> str:
         names = sorted(zoneinfo.available_timezones())
-        return _known(value, names, "a time zone") if names and value not in names else value
+        return known(value, names, "a time zone") if names and value not in names else value
 
     @model_validator(mode="after")
     def _model_dir(self) -> RfmSettings:
@@ -295,9 +149,3 @@ class RfmSettings(Settings):
         return digest(
             [self.clustering_features, clustering.transform, clustering.scale, clustering.algorithm]
         )
-
-
-def digest(value: object) -> str:
-    """Eight hex digits of a value's canonical JSON."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -7,7 +7,7 @@ from datetime import date
 
 from pyspark.sql import DataFrame
 
-from rfm_spark.config.settings import digest
+from rfm_spark.config.naming import digest
 from rfm_spark.features import state as states
 from rfm_spark.features.aum import BalanceRules
 from rfm_spark.features.rfm import purchase_history

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
-from rfm_spark.config.settings import digest
+from rfm_spark.config.naming import digest
 from rfm_spark.errors import ModelError
 from rfm_spark.pipeline.context import Context
 from rfm_spark.scoring.edges import value_edges

@@ -16,7 +16,7 @@ from rfm_spark.clustering.coreset import WEIGHT, coreset, in_order, point_column
 from rfm_spark.clustering.model import wcss_over_all, with_clusters
 from rfm_spark.clustering.space import Moments, Space, moments, scaled_space
 from rfm_spark.clustering.sweep import Fit, sweep
-from rfm_spark.config.settings import digest
+from rfm_spark.config.naming import digest
 from rfm_spark.errors import DataError, ModelError
 from rfm_spark.pipeline.context import Context, days_of_log
 from rfm_spark.pipeline.registry import Members, write_model, write_sweep

@@ -1,0 +1,144 @@
+"""Settings of scores and of clusters."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from rfm_spark.config.base import Settings
+from rfm_spark.config.naming import digest, known_feature
+from rfm_spark.schemas import SCORE_COLUMNS
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+Bins = Annotated[int, Field(ge=2, le=10)]
+
+ROLES = ("recency", "frequency", "monetary", "aum")
+
+
+class Roles(Settings):
+    """Which feature plays which role."""
+
+    recency: str = "recency_days"
+    frequency: str = "orders"
+    monetary: str = "monetary"
+    aum: str | None = None
+
+    @field_validator("*")
+    @classmethod
+    def _feature(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return None if value is None else known_feature(value, info)
+
+
+class BinsByRole(Settings):
+    """A number of bins per role."""
+
+    recency: Bins = 5
+    frequency: Bins = 5
+    monetary: Bins = 5
+    aum: Bins = 5
+
+
+class Weights(Settings):
+    """Weights of the scores in rfm_score."""
+
+    recency: Weight = 1
+    frequency: Weight = 1
+    monetary: Weight = 1
+    aum: Weight = 0
+
+    @model_validator(mode="after")
+    def _some(self) -> Weights:
+        if self.recency + self.frequency + self.monetary + self.aum <= 0:
+            raise ValueError("at least one weight must be above 0")
+        return self
+
+
+class ScoringSettings(Settings):
+    """How features become scores, and scores segments."""
+
+    roles: Roles = Roles()
+    bins: Bins | BinsByRole = 5
+    method: Literal["value"] = Field(
+        "value", description="edge j of n: the smallest value with j/n of the customers at or below"
+    )
+    refresh: Literal["when_trained", "every_run"] = Field(
+        "when_trained", description="when edges are cut anew"
+    )
+    weights: Weights = Weights()
+    rules: str = Field("crm_11", description="a bundled rule map or a path to one")
+
+    @model_validator(mode="after")
+    def _aum_weight(self) -> ScoringSettings:
+        if self.weights.aum > 0 and self.roles.aum is None:
+            raise ValueError("weights.aum is above 0, but no feature plays roles.aum")
+        return self
+
+    @property
+    def feature_by_role(self) -> dict[str, str]:
+        """Role to feature column, without roles nobody plays."""
+        return {role: name for role in ROLES if (name := getattr(self.roles, role)) is not None}
+
+    @property
+    def bins_by_role(self) -> dict[str, int]:
+        """Role to number of bins."""
+        bins = self.bins
+        return {
+            role: bins if isinstance(bins, int) else getattr(bins, role)
+            for role in self.feature_by_role
+        }
+
+    @property
+    def weight_by_role(self) -> dict[str, float]:
+        """Role to weight in rfm_score."""
+        return {role: float(getattr(self.weights, role)) for role in self.feature_by_role}
+
+    @property
+    def edges_hash(self) -> str:
+        """Eight hex digits that change with whatever changes the edges."""
+        return digest([self.feature_by_role, self.bins_by_role, self.method])
+
+
+class ClusteringSettings(Settings):
+    """How customers are clustered."""
+
+    features: list[str] | None = Field(
+        None, description="null: the columns of the three roles, and aum_per_day with AUM"
+    )
+    transform: Literal["log1p", "none"] = "log1p"
+    scale: Literal["standard", "none"] = "standard"
+    algorithm: Literal["kmeans"] = "kmeans"
+    k: Literal["auto"] | Annotated[int, Field(ge=2, le=100)] = "auto"
+    k_range: tuple[Annotated[int, Field(ge=2)], Annotated[int, Field(ge=2, le=100)]] = (2, 10)
+    select: Literal["silhouette"] = "silhouette"
+    min_share: Share = Field(0.01, description="a k with a smaller cluster is not chosen")
+    seeds: Annotated[int, Field(ge=1, le=100)] = 3
+    max_iter: Annotated[int, Field(ge=1)] = 40
+    coreset_size: Annotated[int, Field(ge=100)] = Field(
+        50_000, description="fit on a weighted sample of about this size; smaller data whole"
+    )
+    names: Literal["rules"] | list[str] = Field(
+        "rules", description="rules, or a list, best cluster first"
+    )
+
+    @field_validator("features")
+    @classmethod
+    def _features(cls, value: list[str] | None, info: ValidationInfo) -> list[str] | None:
+        if value is None:
+            return None
+        if not value or len(set(value)) != len(value):
+            raise ValueError("name at least one feature, and each only once")
+        scores = SCORE_COLUMNS.values()
+        return [known_feature(name, info, *scores, what="a feature or a score") for name in value]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ClusteringSettings:
+        if self.k_range[0] > self.k_range[1]:
+            raise ValueError(f"k_range {list(self.k_range)} runs backwards")
+        if isinstance(self.names, list):
+            if len(set(self.names)) != len(self.names):
+                raise ValueError("names must differ from each other")
+            if self.k != "auto" and len(self.names) != self.k:
+                raise ValueError(f"{len(self.names)} names for k = {self.k}")
+        return self

@@ -1,0 +1,66 @@
+"""Names, types and meanings of every table this package writes.
+
+Plain data, without Spark: the configuration checks feature names against it, ``tables`` creates
+Delta tables from it, and rooms that do not import each other meet in these columns. Types that
+depend on the source (the customer id) or on a setting (decimals of money) are arguments.
+"""
+
+from rfm_spark.schemas.facts import (
+    BALANCE_COLUMNS,
+    RAW_COLUMNS,
+    REJECTED_TRANSACTIONS,
+    balance_daily,
+    customer_daily,
+    ingest_report,
+)
+from rfm_spark.schemas.features import (
+    AUM_FEATURES,
+    FEATURE_LABELS,
+    SCORE_COLUMNS,
+    STATE_AMOUNTS,
+    STATE_COUNTS,
+    customer_features,
+    feature_state,
+)
+from rfm_spark.schemas.fields import (
+    AMOUNT_DIGITS,
+    CUSTOMER_ID_TYPES,
+    EXTRA_DIGITS,
+    MONEY_DIGITS,
+    Field,
+    Table,
+    money,
+)
+from rfm_spark.schemas.models import K_SWEEP, MODELS, SCORE_THRESHOLDS
+from rfm_spark.schemas.runs import RUNS
+from rfm_spark.schemas.segments import RESERVED_COLUMNS, customer_segments, segment_profiles
+
+__all__ = [
+    "AMOUNT_DIGITS",
+    "AUM_FEATURES",
+    "BALANCE_COLUMNS",
+    "CUSTOMER_ID_TYPES",
+    "EXTRA_DIGITS",
+    "FEATURE_LABELS",
+    "K_SWEEP",
+    "MODELS",
+    "MONEY_DIGITS",
+    "RAW_COLUMNS",
+    "REJECTED_TRANSACTIONS",
+    "RESERVED_COLUMNS",
+    "RUNS",
+    "SCORE_COLUMNS",
+    "SCORE_THRESHOLDS",
+    "STATE_AMOUNTS",
+    "STATE_COUNTS",
+    "Field",
+    "Table",
+    "balance_daily",
+    "customer_daily",
+    "customer_features",
+    "customer_segments",
+    "feature_state",
+    "ingest_report",
+    "money",
+    "segment_profiles",
+]

@@ -1,0 +1,24 @@
+"""The run ledger."""
+
+from __future__ import annotations
+
+from rfm_spark.schemas.fields import Field, Table, key
+
+RUNS = Table(
+    "runs",
+    "two rows per run: one when it starts, one when it ends",
+    (
+        key("run_id", "string"),
+        key("command", "string"),
+        Field("snapshot_date", "date"),
+        key("status", "string", "started, succeeded or failed"),
+        Field("started", "timestamp"),
+        Field("ended", "timestamp"),
+        Field("config_hash", "string"),
+        Field("code_version", "string"),
+        Field("input_versions", "map<string,bigint>", "table versions read"),
+        Field("output_versions", "map<string,bigint>", "table versions written"),
+        Field("rows", "map<string,bigint>", "rows written per table"),
+        Field("error", "string"),
+    ),
+)
