@@ -20,6 +20,7 @@ from rfm_spark.pipeline.earlier import carried_on as carried_on_state
 from rfm_spark.pipeline.earlier import earlier_state
 from rfm_spark.pipeline.history import History, counted_anew
 from rfm_spark.schemas import BALANCE_COLUMNS as MONEY
+from rfm_spark.session import temporarily
 
 CONFIG = """
     store: ./warehouse
@@ -201,7 +202,16 @@ def pinned(spark, rows: set[tuple], ddl: str):
     return Pinned("table", spark.createDataFrame(list(rows), ddl), 1, "id")
 
 
+@pytest.fixture
+def plain_plans(spark):
+    """Frames of a few rows: one task and no replanning, or sixty dates take long."""
+    plain = {"spark.sql.shuffle.partitions": "1", "spark.sql.adaptive.enabled": "false"}
+    with temporarily(spark, plain):
+        yield
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("plain_plans")
 @pytest.mark.parametrize(
     ("window", "kind", "stale", "dates", "seed"),
     [

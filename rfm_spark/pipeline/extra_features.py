@@ -132,12 +132,12 @@ def _check_types(
                 f"sources.{name}.features.{field.name} is {field.type}; a feature is a number, a "
                 "date, a text or a boolean: cast it"
             )
-        _check_missing(name, field, missing[field.name])
         if field.name in numbers and base not in _NUMBERS:
             raise ConfigurationError(
                 f"sources.{name}.features.{field.name} is {field.type}, and scoring.roles or "
                 "clustering.features needs a number: cast it"
             )
+        _check_missing(name, field, missing[field.name])
 
 
 def _account_for(context: Context, batch: Batch) -> None:
