@@ -308,7 +308,9 @@ BREAKS = {
 }
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(
+    "seed", [1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3))]
+)
 def test_rows_and_money_are_conserved_from_the_log_to_the_features(project, spark, seed) -> None:
     dirt = Dirt(seed)
     write(project, "\n".join(dirt.lines))

@@ -101,6 +101,7 @@ def test_online_retail_clean(online_retail, spark) -> None:
     assert len(sweep) == 4
 
 
+@pytest.mark.slow
 def test_online_retail_exact_duplicates_out(online_retail, spark) -> None:
     whole_row = ("--set", "sources.transactions.duplicates=whole_row")
     assert online_retail.rfm("ingest", "--to", "2011-12-09", *whole_row) == 0
@@ -167,6 +168,7 @@ def test_online_retail_exact_duplicates_of_everybody(online_retail, spark) -> No
     assert sums(online_retail, spark, "duplicate")[0] == 5_268
 
 
+@pytest.mark.slow
 def test_cdnow_exact_duplicates_and_zeros(project, spark, shared_data) -> None:
     project.configure(CDNOW.format(data=shared_data))
     whole_row = ("--set", "sources.transactions.duplicates=whole_row")
@@ -278,6 +280,7 @@ BERKA_SUMS = {
 }
 
 
+@pytest.mark.slow
 def test_berka_running_sums_are_the_banks_balances(project, spark, shared_data) -> None:
     """Movements added up from 0, against the bank's own balance of each account."""
     project.configure(BERKA.format(data=shared_data))
