@@ -18,6 +18,7 @@ DUPLICATE_MEASURES = ("duplicate", "duplicate_conflicting")
 UNDATED_REASONS = ("malformed", "missing_timestamp", "bad_timestamp")
 """A log's partition day may hold such rows; they say nothing of which business days are in."""
 EMPTY_FROM, EMPTY_TO = "empty_from", "empty_to"
+_UNMEASURED = ("customer_id", "order_id", "identity", "account_id")
 _NOTHING = (0, Decimal(0))
 
 
@@ -49,8 +50,7 @@ def measured(cleaned: DataFrame) -> DataFrame:
         F.sum("rounding").alias("rounding"),
         # Every expression is evaluated here, so that one that throws does so before anything is
         # published.
-        *(F.count(name).alias(f"with_{name}") for name in ("customer_id", "order_id", "identity")),
-        F.count("account_id").alias("with_account_id"),
+        *(F.count(name).alias(f"with_{name}") for name in _UNMEASURED),
     )
 
 

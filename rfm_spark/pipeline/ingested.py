@@ -21,15 +21,13 @@ from rfm_spark.pipeline.context import Context
 
 def ingested_days(context: Context, source: str) -> set[date]:
     """Days that count as ingested: they, or a later day of the same ingest, had rows."""
-    read, starts, ends = _marks(context, source)
-    empty = (days_between(first, end) for first, end in zip(starts, ends, strict=True))
-    return read.union(*empty)
+    return _days_in(*_marks(context, source))
 
 
 def write_report(context: Context, source: str, tally: Tally, first: date, last: date) -> None:
     """Write what was read of a range, and which days are in now; writes ``ingest_report``."""
-    days_in = ingested_days(context, source)
-    read, _, _ = _marks(context, source)
+    read, starts, ends = _marks(context, source)
+    days_in = _days_in(read, starts, ends)
     read = {day for day in read if not first <= day <= last} | tally.dated_days
     later = any(day > last for day in days_in)
     end = last if later else max(tally.dated_days, default=None)
@@ -61,6 +59,11 @@ def undated_rows(context: Context, source: str) -> int:
     undated = report.where((F.col("source") == source) & F.col("activity_date").isNull())
     rows = undated.where("measure = 'read'").agg(F.sum("rows")).collect()[0][0]
     return int(rows or 0)
+
+
+def _days_in(read: set[date], starts: list[date], ends: list[date]) -> set[date]:
+    empty = (days_between(first, end) for first, end in zip(starts, ends, strict=True))
+    return read.union(*empty)
 
 
 def _marks(context: Context, source: str) -> tuple[set[date], list[date], list[date]]:

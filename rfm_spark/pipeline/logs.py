@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from math import ceil
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
@@ -92,7 +92,7 @@ def read_batch(context: Context, log: OpenLog, days: DayRange) -> Batch:
     Raises:
         DataError: Too many rows would be rejected, or an expression fails on a value.
     """
-    cleaned = cleaned_rows(context, log, days)
+    cleaned = _cleaned(context, log, days, {})
     with (
         context.timed(f"reading {log.name}"),
         naming_the_expression(log.name, log.rows, log.expressions),
@@ -103,40 +103,37 @@ def read_batch(context: Context, log: OpenLog, days: DayRange) -> Batch:
     return Batch(log, cleaned, tally, days.first or tally.first_day(), days.last)
 
 
-def cleaned_rows(context: Context, log: OpenLog, days: DayRange) -> DataFrame:
-    """The rows of a range of days, from no more partitions of the log than may hold them."""
-    cleaned = _clean(context, log, _near(log.rows, log.settings, days))
-    return cleaned.where(measures.in_days(days.first, days.last))
+def events_of(context: Context, log: OpenLog, days: DayRange) -> DataFrame:
+    """The accepted rows of a range of days: customer_id, event_ts and all other mapped columns."""
+    names = [name for name in log.mapping.expressions if name not in ("customer_id", "event_ts")]
+    carried = {f"_event_{name}": F.expr(log.mapping.expressions[name]) for name in names}
+    return (
+        _cleaned(context, log, days, carried)
+        .where(F.col("reason").isNull())
+        .select(
+            "customer_id",
+            F.col("instant").alias("event_ts"),
+            *(F.col(f"_event_{name}").alias(name) for name in names),
+        )
+    )
 
 
-def _clean(
-    context: Context, log: OpenLog, rows: DataFrame, *, carried: tuple[str, ...] = ()
+def _cleaned(
+    context: Context, log: OpenLog, days: DayRange, carried: Mapping[str, Column]
 ) -> DataFrame:
+    """The rows of a range of days, from no more partitions of the log than may hold them."""
     settings = log.settings
-    return cleaning.clean(
-        rows,
+    cleaned = cleaning.clean(
+        _near(log.rows, settings, days).withColumns(dict(carried)),
         log.mapping,
         timestamp_format=settings.timestamp_format,
         amount_scale=context.settings.amount_scale,
         drop_refunds=log.name == "transactions" and context.settings.returns == "drop",
         log_date=settings.log_date,
         whole_row_identity=getattr(settings, "duplicates", None) == "whole_row",
-        carried=carried,
+        carried=tuple(carried),
     )
-
-
-def events_of(context: Context, log: OpenLog, days: DayRange) -> DataFrame:
-    """The accepted rows of a range of days: customer_id, event_ts and all other mapped columns."""
-    names = [name for name in log.mapping.expressions if name not in ("customer_id", "event_ts")]
-    further = {f"_event_{name}": F.expr(log.mapping.expressions[name]) for name in names}
-    rows = _near(log.rows, log.settings, days)
-    cleaned = _clean(context, log, rows.withColumns(further), carried=tuple(further))
-    accepted = cleaned.where(measures.in_days(days.first, days.last) & F.col("reason").isNull())
-    return accepted.select(
-        "customer_id",
-        F.col("instant").alias("event_ts"),
-        *(F.col(f"_event_{name}").alias(name) for name in names),
-    )
+    return cleaned.where(measures.in_days(days.first, days.last))
 
 
 def write_rejects(context: Context, batch: Batch) -> None:
@@ -147,9 +144,8 @@ def write_rejects(context: Context, batch: Batch) -> None:
     if nothing and stored is None:
         context.store.ensure(table)
         return
-    name = batch.log.name.replace("'", "''")
     undated = f"activity_date IS NULL AND (log_date IS NULL OR log_date {batch.between})"
-    where = f"source = '{name}' AND (activity_date {batch.between} OR ({undated}))"
+    where = f"source = '{batch.log.name}' AND (activity_date {batch.between} OR ({undated}))"
     if nothing and stored is not None and not stored.where(where).limit(1).collect():
         return
     rejects = batch.cleaned.where(F.col("reason").isNotNull()).select(
