@@ -126,3 +126,25 @@ def value_edges(values: Sequence[float], bins: int) -> list[float]:
 
 def value_score(value: float, edges: Sequence[float]) -> int:
     return 1 + sum(edge < value for edge in edges)
+
+
+def ntile_scores(values: Sequence[float], bins: int) -> list[int]:
+    """SQL's NTILE over (value, place in the list): larger buckets first."""
+    order = sorted(range(len(values)), key=lambda i: (values[i], i))
+    size, larger = divmod(len(values), bins)
+    buckets = [b for b in range(1, bins + 1) for _ in range(size + (b <= larger))]
+    found = [0] * len(values)
+    for place, bucket in zip(order, buckets, strict=True):
+        found[place] = bucket
+    return found
+
+
+def r_scores(values: Sequence[float], bins: int) -> list[int]:
+    """R's rfm package: type 7 quantiles plus 1; score i where lower <= x < upper."""
+    ordered, cuts = sorted(values), []
+    for j in range(1, bins):
+        index = (len(ordered) - 1) * (j * (1 / bins)) + 1
+        low, high = int(index), min(int(index) + (index > int(index)), len(ordered))
+        a, b, h = ordered[low - 1], ordered[high - 1], index - int(index)
+        cuts.append(((1 - h) * a + h * b if a != b else a) + 1)
+    return [1 + sum(cut <= value for cut in cuts) for value in values]

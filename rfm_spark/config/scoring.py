@@ -14,6 +14,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 Bins = Annotated[int, Field(ge=2, le=10)]
 
+Method = Literal["value", "qcut", "rank", "ntile", "r", "fixed"]
+Edges = Annotated[list[float], Field(min_length=1, max_length=9)]
+
 ROLES = ("recency", "frequency", "monetary", "aum")
 
 
@@ -55,13 +58,46 @@ class Weights(Settings):
         return self
 
 
+class MethodByRole(Settings):
+    """A score method per role."""
+
+    recency: Method = "value"
+    frequency: Method = "value"
+    monetary: Method = "value"
+    aum: Method = "value"
+
+
+class FixedThresholds(Settings):
+    """Edges given by hand, per role."""
+
+    recency: Edges | None = None
+    frequency: Edges | None = None
+    monetary: Edges | None = None
+    aum: Edges | None = None
+
+    @field_validator("*")
+    @classmethod
+    def _ascending(cls, value: list[float] | None) -> list[float] | None:
+        if value is not None and value != sorted(value):
+            raise ValueError("edges must ascend, also for recency (in days)")
+        return value
+
+
 class ScoringSettings(Settings):
     """How features become scores, and scores segments."""
 
     roles: Roles = Roles()
     bins: Bins | BinsByRole = 5
-    method: Literal["value"] = Field(
-        "value", description="edge j of n: the smallest value with j/n of the customers at or below"
+    method: Method | MethodByRole = Field(
+        "value",
+        description="value: edge j of n is the smallest value with j/n of the customers at or "
+        "below it; qcut and rank as pandas, ntile as SQL, r as R's package rfm; fixed: given",
+    )
+    thresholds: FixedThresholds | None = Field(
+        None, description="for fixed: bins - 1 ascending edges per role"
+    )
+    thresholds_version: str | None = Field(
+        None, description="for fixed: a version stored in score_thresholds instead"
     )
     refresh: Literal["when_trained", "every_run"] = Field(
         "when_trained", description="when edges are cut anew"
@@ -73,6 +109,27 @@ class ScoringSettings(Settings):
     def _aum_weight(self) -> ScoringSettings:
         if self.weights.aum > 0 and self.roles.aum is None:
             raise ValueError("weights.aum is above 0, but no feature plays roles.aum")
+        return self
+
+    @model_validator(mode="after")
+    def _fixed_edges(self) -> ScoringSettings:
+        fixed = [role for role, method in self.method_by_role.items() if method == "fixed"]
+        given = {} if self.thresholds is None else self.thresholds.model_dump(exclude_none=True)
+        if given and self.thresholds_version is not None:
+            raise ValueError("give either thresholds or thresholds_version")
+        if not fixed and (given or self.thresholds_version is not None):
+            raise ValueError("thresholds are for method: fixed, which no role has")
+        if not fixed or self.thresholds_version is not None:
+            return self
+        problems = []
+        for role in sorted({*fixed, *given}):
+            edges, wanted = len(given.get(role, ())), self.bins_by_role.get(role, 0) - 1
+            if role not in fixed:
+                problems.append(f"thresholds.{role} is given, but its method is not fixed")
+            elif edges != wanted:
+                problems.append(f"thresholds.{role} needs {wanted} edges and has {edges}")
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
     @property
@@ -90,6 +147,25 @@ class ScoringSettings(Settings):
         }
 
     @property
+    def method_by_role(self) -> dict[str, str]:
+        """Role to method."""
+        method = self.method
+        return {
+            role: method if isinstance(method, str) else getattr(method, role)
+            for role in self.feature_by_role
+        }
+
+    @property
+    def edges_by_role(self) -> dict[str, tuple[float, ...]]:
+        """Edges given by hand, for the roles that have some."""
+        given = self.thresholds
+        return {
+            role: tuple(edges)
+            for role in self.feature_by_role
+            if given is not None and (edges := getattr(given, role)) is not None
+        }
+
+    @property
     def weight_by_role(self) -> dict[str, float]:
         """Role to weight in rfm_score."""
         return {role: float(getattr(self.weights, role)) for role in self.feature_by_role}
@@ -97,7 +173,12 @@ class ScoringSettings(Settings):
     @property
     def edges_hash(self) -> str:
         """Eight hex digits that change with whatever changes the edges."""
-        return digest([self.feature_by_role, self.bins_by_role, self.method])
+        given = self.edges_by_role or self.thresholds_version
+        methods = self.method_by_role
+        one = len(set(methods.values())) == 1
+        method = next(iter(methods.values())) if one else methods
+        further = [] if given is None else [given]
+        return digest([self.feature_by_role, self.bins_by_role, method, *further])
 
 
 class ClusteringSettings(Settings):

@@ -1,4 +1,4 @@
-"""Scores from edges, and segments from scores."""
+"""Scores from edges."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from rfm_spark.rules import NO_PURCHASE, RuleMap
 from rfm_spark.schemas import SCORE_COLUMNS
+from rfm_spark.scoring.cuts import Cut
+from rfm_spark.scoring.methods import includes_edge
 
 
 def has_no_purchase() -> Column:
@@ -16,32 +17,36 @@ def has_no_purchase() -> Column:
     return F.col("last_activity_date").isNull()
 
 
-def value_score(value: Column, edges: Sequence[float], bins: int, *, small_is_best: bool) -> Column:
-    """1 + the number of edges strictly below the value; turned round where small is best.
+def score(value: Column, cut: Cut, *, small_is_best: bool, id_type: str = "string") -> Column:
+    """1 + the number of edges below the value; turned round where small is best.
 
-    Equal values get equal scores. A null value scores 1.
+    A value equal to an edge is not above it, except for method ``r``. With rank and ntile an edge
+    is a customer: of those with the same value, the ones with a larger customer_id are above it.
+    Equal values get equal scores with every other method. A null value scores 1.
 
     Args:
         value: A numeric column.
-        edges: Smallest first; repeated edges count each time.
-        bins: Number of scores.
+        cut: Edges, smallest first; repeated edges count each time.
         small_is_best: Score n for the smallest values (recency).
+        id_type: SQL type of ``customer_id``.
     """
     number = value.cast("double")
-    score = F.lit(1)
-    for edge in edges:
-        score = score + (number > F.lit(edge)).cast("int")
-    if small_is_best:
-        score = F.lit(bins + 1) - score
-    return F.coalesce(score, F.lit(1))
+    ascending = F.lit(1)
+    for place, edge in enumerate(cut.edges):
+        is_above = number > F.lit(edge) if includes_edge(cut.method) else number >= F.lit(edge)
+        if cut.customer_ids:
+            is_later = F.col("customer_id") > F.lit(cut.customer_ids[place]).cast(id_type)
+            is_above = is_above | ((number == F.lit(edge)) & is_later)
+        ascending = ascending + is_above.cast("int")
+    best_last = F.lit(cut.bins + 1) - ascending if small_is_best else ascending
+    return F.coalesce(best_last, F.lit(1))
 
 
 def with_scores(
     features: DataFrame,
     *,
     roles: Mapping[str, str],
-    bins: Mapping[str, int],
-    edges: Mapping[str, Sequence[float]],
+    cuts: Mapping[str, Cut],
     weights: Mapping[str, float],
 ) -> DataFrame:
     """Add r_score, f_score, m_score, a_score, rfm_cell and rfm_score.
@@ -51,19 +56,18 @@ def with_scores(
     Args:
         features: ``customer_features``.
         roles: Role to feature column.
-        bins: Role to number of bins.
-        edges: Role to edges, smallest first.
+        cuts: Role to edges.
         weights: Role to weight.
     """
     scores = {
-        SCORE_COLUMNS[role]: _score(role, feature, bins[role], edges[role])
+        SCORE_COLUMNS[role]: _score(features, role, feature, cuts[role])
         for role, feature in roles.items()
     }
     absent = {
         name: F.lit(None).cast("int") for name in SCORE_COLUMNS.values() if name not in scores
     }
     scored = features.withColumns(scores | absent)
-    separator = "-" if max(bins.values()) > 9 else ""  # noqa: PLR2004
+    separator = "-" if max(cut.bins for cut in cuts.values()) > 9 else ""  # noqa: PLR2004
     weighted = F.lit(0.0)
     for role in roles:
         weighted = weighted + F.col(SCORE_COLUMNS[role]) * F.lit(weights[role])
@@ -75,27 +79,15 @@ def with_scores(
     )
 
 
-def segment_by(rule_map: RuleMap) -> Column:
-    """The rule segment of a row with scores: one look-up in the resolved map."""
-    names = [segment.name if (segment := rule_map.segment_of(c)) else None for c in rule_map.grid]
-    _, f_bins, m_bins = rule_map.bins
-    place = (
-        (F.col("r_score") - 1) * (f_bins * m_bins)
-        + (F.col("f_score") - 1) * m_bins
-        + F.col("m_score")
-    )
-    by_rule = F.element_at(F.array(*(F.lit(name) for name in names)), place.cast("int"))
-    return F.when(has_no_purchase(), F.lit(NO_PURCHASE.name)).otherwise(by_rule)
-
-
 def nearest_code(means: Sequence[float], bins: Sequence[int]) -> tuple[int, int, int]:
     """The code next to mean scores, halves rounded up."""
     r, f, m = (min(n, max(1, int(mean + 0.5))) for mean, n in zip(means, bins, strict=True))
     return r, f, m
 
 
-def _score(role: str, feature: str, bins: int, edges: Sequence[float]) -> Column:
-    score = value_score(F.col(feature), edges, bins, small_is_best=role == "recency")
+def _score(features: DataFrame, role: str, feature: str, cut: Cut) -> Column:
+    id_type = features.schema["customer_id"].dataType.simpleString()
+    found = score(F.col(feature), cut, small_is_best=role == "recency", id_type=id_type)
     if role == "aum":
-        return score
-    return F.when(has_no_purchase(), 1).otherwise(score)
+        return found
+    return F.when(has_no_purchase(), 1).otherwise(found)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from pyspark.sql import Row
+
+from rfm_spark.scoring.cuts import Cut
 
 
 @dataclass(frozen=True)
@@ -23,40 +25,66 @@ class Thresholds:
     scoring_hash: str
     use_hash: str
     customers: int
-    edges: Mapping[str, Sequence[float]]
+    cuts: Mapping[str, Cut]
+    features: Mapping[str, str]
 
 
-def threshold_records(
-    edges: Mapping[str, Sequence[float]], bins: Mapping[str, int]
-) -> list[dict[str, Any]]:
+def threshold_records(cuts: Mapping[str, Cut]) -> list[dict[str, Any]]:
     """One record per metric and score: values above ``lower`` up to ``upper`` get that score.
 
-    For recency the smallest values have the highest score. A metric without edges, because nobody
-    has a value, is open at both ends.
+    With method ``r`` it is values from ``lower`` on and below ``upper``. For recency the smallest
+    values have the highest score. A metric without edges, because nobody has a value, is open at
+    both ends. With rank and ntile the ids of the customers on the edges stand beside them.
     """
     records = []
-    for metric, n in bins.items():
-        ends = [None, *edges[metric], *[None] * (n - len(edges[metric]))]
-        for place in range(1, n + 1):
-            score = n + 1 - place if metric == "recency" else place
-            lower, upper = ends[place - 1], ends[place]
-            records.append({"metric": metric, "score": score, "lower": lower, "upper": upper})
+    for metric, cut in cuts.items():
+        nothing = [None] * (cut.bins - len(cut.edges))
+        edges = [None, *cut.edges, *nothing]
+        ids = [None, *(cut.customer_ids or [None] * len(cut.edges)), *nothing]
+        for place in range(1, cut.bins + 1):
+            records.append(
+                {
+                    "metric": metric,
+                    "score": _turned(metric, cut.bins, place),
+                    "lower": edges[place - 1],
+                    "upper": edges[place],
+                    "lower_customer_id": ids[place - 1],
+                    "upper_customer_id": ids[place],
+                    "method": cut.method,
+                }
+            )
     return records
 
 
 def thresholds_from(rows: Iterable[Row]) -> Thresholds:
     """The edges of one stored version, from its rows."""
     rows = list(rows)
-    edges: dict[str, list[float]] = {row["metric"]: [] for row in rows}
-    for row in rows:
-        if row["upper"] is not None:
-            edges[row["metric"]].append(row["upper"])
     first = rows[0]
+    metrics = dict.fromkeys(row["metric"] for row in rows)
     return Thresholds(
         first["thresholds_version"],
         first["snapshot_date"],
         first["scoring_hash"],
         first["use_hash"],
         first["customers"],
-        {metric: sorted(values) for metric, values in edges.items()},
+        {metric: _cut(metric, [r for r in rows if r["metric"] == metric]) for metric in metrics},
+        {row["metric"]: row["feature"] for row in rows},
     )
+
+
+def _cut(metric: str, rows: list[Row]) -> Cut:
+    bins = len(rows)
+    ascending = sorted(rows, key=lambda row: int(_turned(metric, bins, row["score"])))
+    edges = [row for row in ascending[:-1] if row["upper"] is not None]
+    ids = [row["upper_customer_id"] for row in edges]
+    return Cut(
+        rows[0]["method"],
+        bins,
+        tuple(row["upper"] for row in edges),
+        tuple(customer_id for customer_id in ids if customer_id is not None),
+    )
+
+
+def _turned(metric: str, bins: int, place: int) -> int:
+    """From a place among ascending values to the score, and back."""
+    return bins + 1 - place if metric == "recency" else place

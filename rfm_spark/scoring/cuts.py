@@ -1,0 +1,158 @@
+"""Score edges, cut from what customers have now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from rfm_spark import order_statistics
+from rfm_spark.order_statistics import Key, Standing
+from rfm_spark.scoring.methods import (
+    ORDERED_METHODS,
+    Position,
+    edge_value,
+    includes_edge,
+    positions,
+)
+from rfm_spark.scoring.ties import Tie, customers_at
+
+_EVERYBODY = "everybody"
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a feature becomes scores 1 to ``bins``, in ascending order of its value.
+
+    Args:
+        method: How the edges were found; it decides to which side a value on an edge falls.
+        bins: Number of scores.
+        edges: ``bins - 1`` values, smallest first, repeated where values tie; none where nobody
+            has a value.
+        customer_ids: For rank and ntile, the id of the customer on each edge, as text.
+    """
+
+    method: str
+    bins: int
+    edges: tuple[float, ...]
+    customer_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ties:
+    """What equal values did to a cut.
+
+    Args:
+        shared: Edge value to the customers who have just that value, where that matters.
+        empty_scores: Ascending scores that nobody has, because ties merged bins.
+        split: Whether customers of one value got different scores, by customer_id.
+    """
+
+    shared: Mapping[float, int]
+    empty_scores: tuple[int, ...]
+    split: bool
+
+
+@dataclass(frozen=True)
+class Role:
+    """What is cut for a role: its feature, into how many bins, and by which method."""
+
+    feature: str
+    bins: int
+    method: str
+
+
+def cut(purchasers: DataFrame, roles: Mapping[str, Role]) -> dict[str, tuple[Cut, Ties]]:
+    """Cut the edges of every role, exactly, for any layout of the data.
+
+    Args:
+        purchasers: ``customer_features`` of the customers with a purchase.
+        roles: Role to what is cut for it. Customers without a value do not count.
+
+    Returns:
+        Role to its cut, and what ties did to it.
+    """
+    if not roles:
+        return {}
+    metrics = {name: F.col(role.feature) for name, role in roles.items()}
+    everybody = {_EVERYBODY: F.lit(_EVERYBODY)}
+    near = {name: [j / role.bins for j in range(1, role.bins)] for name, role in roles.items()}
+    known = order_statistics.populations(purchasers, metrics, near, everybody)
+    customers = {name: known[_key(name)].rows if _key(name) in known else 0 for name in roles}
+    wanted = {
+        name: positions(role.method, customers[name], role.bins) for name, role in roles.items()
+    }
+    ranks = {_key(name): {r for p in ps for r in (p.lower, p.upper)} for name, ps in wanted.items()}
+    found = order_statistics.standings(purchasers, metrics, everybody, known, ranks)
+    stands = {(key[2], rank): standing for (key, rank), standing in found.items()}
+    cuts = {
+        name: _cut(role, wanted[name], {r: s for (n, r), s in stands.items() if n == name})
+        for name, role in roles.items()
+    }
+    ids = _customers_on_edges(purchasers, roles, wanted, stands)
+    return {
+        name: (
+            replace(one, customer_ids=tuple(ids.get(name, ()))),
+            _ties(one, wanted[name], stands, name, customers[name]),
+        )
+        for name, one in cuts.items()
+    }
+
+
+def _key(role: str) -> Key:
+    return _EVERYBODY, _EVERYBODY, role
+
+
+def _cut(role: Role, wanted: Sequence[Position], stands: Mapping[int, Standing]) -> Cut:
+    edges = tuple(
+        edge_value(role.method, stands[p.lower].value, stands[p.upper].value, p.fraction)
+        for p in wanted
+    )
+    return Cut(role.method, role.bins, edges)
+
+
+def _customers_on_edges(
+    purchasers: DataFrame,
+    roles: Mapping[str, Role],
+    wanted: Mapping[str, Sequence[Position]],
+    stands: Mapping[tuple[str, int], Standing],
+) -> dict[str, list[str]]:
+    ties, owners = [], []
+    for name, role in roles.items():
+        for position in wanted[name] if role.method in ORDERED_METHODS else ():
+            standing = stands[name, position.lower]
+            place = position.lower - standing.below
+            ties.append(Tie(role.feature, standing.value, standing.rows, place))
+            owners.append(name)
+    found: dict[str, list[str]] = {}
+    if ties:
+        for name, customer_id in zip(owners, customers_at(purchasers, ties), strict=True):
+            found.setdefault(name, []).append(str(customer_id))
+    return found
+
+
+def _ties(
+    one: Cut,
+    wanted: Sequence[Position],
+    stands: Mapping[tuple[str, int], Standing],
+    name: str,
+    customers: int,
+) -> Ties:
+    standing = [stands[name, p.upper] for p in wanted]
+    if one.method in ORDERED_METHODS:
+        cut_through = {
+            s.value: s.rows
+            for s, p in zip(standing, wanted, strict=True)
+            if s.below + s.rows > p.upper
+        }
+        return Ties(cut_through, (), bool(cut_through))
+    edges = one.edges
+    empty = [j + 2 for j, edge in enumerate(edges[:-1]) if edge == edges[j + 1]]
+    if edges and includes_edge(one.method) and edges[-1] >= standing[-1].value:
+        last = standing[-1]
+        empty += [one.bins] if last.below + last.rows == customers else []
+    repeated = {edge for j, edge in enumerate(edges) if j + 1 in empty or j + 2 in empty}
+    shared = {s.value: s.rows for s, e in zip(standing, edges, strict=True) if e in repeated}
+    return Ties(shared, tuple(empty), split=False)
