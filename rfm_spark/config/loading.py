@@ -18,6 +18,7 @@ from rfm_spark.config.settings import RfmSettings
 from rfm_spark.config.yaml_file import Node, parse_yaml
 from rfm_spark.errors import ConfigurationError
 from rfm_spark.rules import RuleMap
+from rfm_spark.schemas import AUM_FEATURES
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -84,13 +85,18 @@ def _extra_features(sources: Any) -> list[str]:
 
 
 def _rule_map(settings: RfmSettings, folder: Path) -> RuleMap:
-    rule_map = load_rule_map(settings.scoring.rules, folder)
     bins = settings.scoring.bins_by_role
-    wanted = (bins["recency"], bins["frequency"], bins["monetary"])
-    if rule_map.bins != wanted:
+    rule_map = load_rule_map(
+        settings.scoring.rules,
+        folder,
+        features=settings.feature_columns,
+        bins=[bins["recency"], bins["frequency"], bins["monetary"]],
+    )
+    aum = [name for name in rule_map.features if name in AUM_FEATURES]
+    if aum and not settings.has_aum:
         raise ConfigurationError(
-            f"the rule map {rule_map.name} is made for {rule_map.bins} bins of recency, frequency "
-            f"and monetary, and scoring.bins says {wanted}; change one of the two"
+            f"the rule map {rule_map.name} looks at {', '.join(aum)}, but neither sources.balances "
+            "nor sources.customers.columns.aum says what a customer holds"
         )
     return rule_map
 

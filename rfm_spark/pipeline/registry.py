@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
+from math import floor
 from typing import Any
 
 from rfm_spark import schemas
@@ -12,10 +14,24 @@ from rfm_spark.clustering.space import Space
 from rfm_spark.clustering.sweep import Fit
 from rfm_spark.errors import ModelError
 from rfm_spark.pipeline.context import Context
+from rfm_spark.rules import NO_PURCHASE
+from rfm_spark.schemas import WHOLE_FEATURES
 from rfm_spark.scoring.scores import nearest_code
 
-Members = Mapping[int, tuple[float, list[float]]]
-"""Mean rfm_score and mean R, F and M scores of each cluster's members."""
+
+@dataclass(frozen=True)
+class Members:
+    """What the members of a cluster are like on average.
+
+    Args:
+        rfm_score: Mean rfm_score.
+        scores: Mean R, F and M scores.
+        features: Means of the raw features that the rule map looks at, None without any value.
+    """
+
+    rfm_score: float
+    scores: Sequence[float]
+    features: Mapping[str, float | None]
 
 
 def write_sweep(
@@ -49,7 +65,7 @@ def write_model(
     record: dict[str, Any],
     space: Space,
     chosen: Fit,
-    members: Members,
+    members: Mapping[int, Members],
 ) -> None:
     """The chosen fit with all it takes to label customers, and its names; writes ``models``.
 
@@ -58,8 +74,8 @@ def write_model(
     """
     clustering = context.settings.clustering
     numbers = list(range(chosen.k))
-    best_first = sorted(numbers, key=lambda number: (-members[number][0], number))
-    segments = [_segment_name(context, members[number][1]) for number in numbers]
+    best_first = sorted(numbers, key=lambda number: (-members[number].rfm_score, number))
+    segments = [_segment_name(context, members[number]) for number in numbers]
     names = unique_names(segments, chosen.centroids, space.features)
     if isinstance(clustering.names, list):
         if len(clustering.names) != chosen.k:
@@ -96,8 +112,14 @@ def write_model(
     context.write(table, frame, f"snapshot_date = DATE'{record['snapshot_date']}'")
 
 
-def _segment_name(context: Context, means: list[float]) -> str:
-    code = nearest_code(means, context.rule_map.bins)
-    segment = context.rule_map.segment_of(code)
-    assert segment is not None, "a map without holes covers every code"
-    return segment.name
+def _segment_name(context: Context, members: Members) -> str:
+    """The rule segment of the members' mean scores and features."""
+    code = nearest_code(members.scores, context.rule_map.bins)
+    values = {name: _as_counted(name, value) for name, value in members.features.items()}
+    segment = context.rule_map.segment_of(code, values)
+    return (segment or NO_PURCHASE).name  # members without any purchase fit no rule on features
+
+
+def _as_counted(feature: str, mean: float | None) -> float | None:
+    """A mean of whole numbers as a whole number, so that it cannot fall between two ranges."""
+    return floor(mean + 0.5) if mean is not None and feature in WHOLE_FEATURES else mean

@@ -18,9 +18,11 @@ from rfm_spark.clustering.space import Moments, Space, moments, scaled_space
 from rfm_spark.clustering.sweep import Fit, sweep
 from rfm_spark.config.naming import digest
 from rfm_spark.errors import DataError, ModelError
+from rfm_spark.insight.figures import exact_mean
 from rfm_spark.pipeline.context import Context, days_of_log
 from rfm_spark.pipeline.registry import Members, write_model, write_sweep
 from rfm_spark.pipeline.thresholds import cut_thresholds, scored
+from rfm_spark.schemas import SCORE_COLUMNS
 
 _MOST_THREADS = 8
 
@@ -186,21 +188,19 @@ def _choose(
     return [measured.get((fit.k, fit.seed), fit) for fit in fits], chosen, why
 
 
-def _members(context: Context, customers: DataFrame, space: Space, chosen: Fit) -> Members:
+def _members(
+    context: Context, customers: DataFrame, space: Space, chosen: Fit
+) -> dict[int, Members]:
     labelled = with_clusters(customers, space, range(chosen.k), chosen.centroids)
+    scores = [SCORE_COLUMNS[role] for role in ("recency", "frequency", "monetary")]
+    named = context.rule_map.features
+    means = [exact_mean(labelled, name).alias(name) for name in ["rfm_score", *scores, *named]]
     with context.timed("naming the clusters"):
-        rows = (
-            labelled.groupBy("cluster")
-            .agg(
-                F.count(F.lit(1)).alias("customers"),
-                F.sum(F.col("rfm_score").cast("decimal(38,8)")).alias("rfm_score"),
-                *(F.sum(name).alias(name) for name in ("r_score", "f_score", "m_score")),
-            )
-            .collect()
+        rows = labelled.groupBy("cluster").agg(*means).collect()
+    nobody = Members(0.0, [1.0] * len(scores), dict.fromkeys(named))
+    return dict.fromkeys(range(chosen.k), nobody) | {
+        row["cluster"]: Members(
+            row["rfm_score"], [row[name] for name in scores], {name: row[name] for name in named}
         )
-    found: dict[int, tuple[float, list[float]]] = dict.fromkeys(range(chosen.k), (0.0, [1.0] * 3))
-    for row in rows:
-        n = row["customers"]
-        scores = [row[name] / n for name in ("r_score", "f_score", "m_score")]
-        found[row["cluster"]] = (float(row["rfm_score"]) / n, scores)
-    return found
+        for row in rows
+    }
