@@ -2,41 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from rfm_spark.schemas import FEATURE_LABELS
+from rfm_spark.schemas import FEATURE_LABELS, MONEY_FEATURES
 
 _CLOSE = (0.8, 1.25)
 """Ratios between these say nothing worth a word."""
 
 
-def insight(
-    means: Mapping[str, float | None], overall: Mapping[str, float | None], share: float
-) -> str:
-    """How a segment differs from the average customer, the largest differences first.
+@dataclass(frozen=True)
+class Figure:
+    """A feature of a segment beside the same of all customers.
 
     Args:
-        means: Mean of each feature within the segment; null where it has none.
-        overall: The same over all customers.
-        share: The segment's share of customers, 0 to 1.
+        role: recency, frequency, monetary or aum.
+        feature: Feature column that plays the role.
+        own: Median (recency, frequency) or mean (money) in the segment; None without any value.
+        base: The same over all customers.
+    """
+
+    role: str
+    feature: str
+    own: float | None
+    base: float | None
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """What a sentence about a segment is made from.
+
+    Args:
+        figures: What the segment is like.
+        share: Of all customers, 0 to 1.
+        revenue_share: Of all revenue; None where that is not positive.
+        action: The segment's marketing action; what stands before a colon is its gist.
+        currency: Label of money.
+    """
+
+    figures: Sequence[Figure]
+    share: float
+    revenue_share: float | None
+    action: str
+    currency: str = ""
+
+
+def insight(portrait: Portrait) -> str:
+    """How a segment differs from other customers, and what follows from it.
+
+    Figures below 0.8 or above 1.25 times that of all customers are told: what speaks for the
+    segment first, then, after a "but", what speaks against it. Medians are called typical.
 
     Returns:
-        As in "12.3% of customers; net spend 2.4 x, orders 2.1 x the average".
+        As in "12.3% of customers, 40.1% of revenue: recent (5 days since the last purchase,
+        typically 20) and frequent (25 orders, typically 10), but 0.4 x the average net spend (USD
+        40, average USD 100): upsell".
     """
-    ratios = []
-    for feature, mean in means.items():
-        base = overall.get(feature)
-        if mean is None or base is None or base <= 0 or mean < 0:
-            continue
-        ratio = mean / base
-        if not _CLOSE[0] < ratio < _CLOSE[1]:
-            ratios.append((max(ratio, 1 / ratio) if ratio else float("inf"), feature, ratio))
-    ratios.sort(key=lambda entry: (-entry[0], entry[1]))
-    words = [f"{_label(name)} {ratio:.1f} x" for _, name, ratio in ratios[:3]]
-    size = f"{share:.1%} of customers"
-    return f"{size}; {', '.join(words)} the average" if words else f"{size}; close to the average"
+    size = f"{portrait.share:.1%} of customers"
+    if portrait.revenue_share is not None:
+        size += f", {portrait.revenue_share:.1%} of revenue"
+    told = [trait for one in portrait.figures if (trait := _trait(one, portrait.currency))]
+    good = _joined([text for is_good, text in told if is_good])
+    bad = _joined([text for is_good, text in told if not is_good])
+    traits = ", but ".join(part for part in (good, bad) if part) or "close to other customers"
+    gist, colon, _ = portrait.action.partition(":")
+    return f"{size}: {traits}" + (f": {gist[:1].lower()}{gist[1:]}" if colon else "")
 
 
-def _label(feature: str) -> str:
+def label(feature: str) -> str:
     """What a feature is called; an extra one by its own name."""
     return FEATURE_LABELS.get(feature, feature.replace("_", " "))
+
+
+def amount(feature: str, value: float, currency: str) -> str:
+    """A feature's value for people: money with its currency, small numbers with a decimal."""
+    number = f"{value:,.0f}" if abs(value) >= 100 else f"{value:,.1f}".removesuffix(".0")  # noqa: PLR2004
+    return f"{currency} {number}" if currency and feature in MONEY_FEATURES else number
+
+
+def _trait(figure: Figure, currency: str) -> tuple[bool, str] | None:
+    """Whether it speaks for the segment, and how; None where there is nothing to tell."""
+    if figure.role == "recency" and figure.own is None:
+        return False, "without any purchase so far"
+    if figure.own is None or figure.base is None or figure.base <= 0 or figure.own < 0:
+        return None
+    ratio, name = figure.own / figure.base, label(figure.feature)
+    if _CLOSE[0] < ratio < _CLOSE[1]:
+        return None
+    own, base = (amount(figure.feature, n, currency) for n in (figure.own, figure.base))
+    if figure.role == "recency":
+        word = "recent" if ratio < 1 else "not seen for long"
+        return ratio < 1, f"{word} ({own} {name}, typically {base})"
+    if figure.role == "frequency":
+        word = "frequent" if ratio > 1 else "rare"
+        return ratio > 1, f"{word} ({own} {name}, typically {base})"
+    return ratio > 1, f"{ratio:.1f} x the average {name} ({own}, average {base})"
+
+
+def _joined(parts: Sequence[str]) -> str:
+    """Parts as a list in a sentence."""
+    *first, last = parts or [""]
+    return f"{', '.join(first)} and {last}" if first else last

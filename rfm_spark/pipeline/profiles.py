@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -13,9 +13,18 @@ from pyspark.sql import functions as F
 
 from rfm_spark import schemas
 from rfm_spark.clustering.model import Model
-from rfm_spark.insight.profiles import overall_means, segment_statistics
-from rfm_spark.insight.words import insight
+from rfm_spark.insight import attributes as attribute_shares
+from rfm_spark.insight import figures
+from rfm_spark.insight.attributes import Counts
+from rfm_spark.insight.figures import KINDS, Group
+from rfm_spark.insight.medians import EVERYBODY, medians
+from rfm_spark.insight.pareto import revenue_threshold
+from rfm_spark.insight.separation import cramers_v, eta_squared
+from rfm_spark.insight.words import Figure, Portrait, insight
 from rfm_spark.pipeline.context import Context
+from rfm_spark.rules import NO_PURCHASE
+
+PARETO_SHARE = Decimal("0.8")
 
 
 @dataclass(frozen=True)
@@ -26,34 +35,46 @@ class _Known:
     action: str
 
 
+@dataclass(frozen=True)
+class _Portraits:
+    """All figures of a date: by kind and segment, and over everybody."""
+
+    segments: Mapping[str, Mapping[str, Group]]
+    everybody: Group
+    medians: Mapping[tuple[str, str, str], float]
+    attributes: Mapping[str, Counts]
+    pareto: Mapping[str, Mapping[str, int]] | None
+
+
 def write_profiles(
-    context: Context, model: Model, features: Sequence[str], *, snapshot_date: date
+    context: Context, customers: DataFrame, model: Model, *, snapshot_date: date
 ) -> None:
-    """Describe every segment of a date that has customers; writes ``segment_profiles``."""
-    customers = context.store.read("customer_segments").where(
-        F.col("snapshot_date") == F.lit(snapshot_date)
-    )
+    """Describe every segment of a date; writes ``segment_profiles`` and ``segment_separation``.
+
+    Args:
+        context: The run.
+        customers: ``customer_features`` of the date with rfm_segment and cluster_segment.
+        model: The model that gave the clusters.
+        snapshot_date: The date.
+    """
+    features = profiled_features(context, customers)
+    names = context.settings.sources.attributes
     with context.timed("describing the segments"):
-        overall = overall_means(customers, features).collect()[0]
-        records = []
-        for kind, known in (("rfm", _rule_segments(context)), ("cluster", _clusters(model))):
-            rows = segment_statistics(customers, f"{kind}_segment", features).collect()
-            records += [
-                _record(
-                    row,
-                    overall,
-                    features,
-                    snapshot_date=snapshot_date,
-                    kind=kind,
-                    known=known[row["segment"]],
-                )
-                for row in rows
-            ]
-    table = schemas.segment_profiles(context.settings.amount_scale, features)
-    records.sort(key=lambda record: (record["kind"], record["rank"]))
-    ordered = [tuple(record[name] for name in table.columns) for record in records]
-    frame = context.spark.createDataFrame(ordered, table.ddl).repartition(1)
-    context.write(table, frame, f"snapshot_date = DATE'{snapshot_date}'")
+        portraits = _portraits(customers, features, names)
+    known = {"rfm": _rule_segments(context), "cluster": _clusters(model)}
+    records = [
+        _record(context, portraits, kind, segment, known[kind][segment])
+        | {"snapshot_date": snapshot_date}
+        for kind, segments in portraits.segments.items()
+        for segment in segments
+    ]
+    records.sort(key=lambda record: (record["kind"], record["rank"], record["segment"]))
+    table = schemas.segment_profiles(context.settings.amount_scale, features, names)
+    _write(context, table, records, snapshot_date)
+    separation = [
+        record | {"snapshot_date": snapshot_date} for record in _separation(portraits, features)
+    ]
+    _write(context, schemas.SEGMENT_SEPARATION, separation, snapshot_date)
 
 
 def stored_profiles(context: Context, *, snapshot_date: date, kind: str) -> list[Row]:
@@ -62,12 +83,53 @@ def stored_profiles(context: Context, *, snapshot_date: date, kind: str) -> list
     of_date = profiles.where(
         (F.col("snapshot_date") == F.lit(snapshot_date)) & (F.col("kind") == kind)
     )
-    return of_date.orderBy("rank").collect()
+    return of_date.orderBy("rank", "segment").collect()
+
+
+def profiled_features(context: Context, customers: DataFrame) -> list[str]:
+    """Every numeric feature that there is, in the order of the table."""
+    types = dict(customers.dtypes)
+    numbers = ("int", "bigint", "smallint", "tinyint", "double", "float", "decimal")
+    return [
+        name
+        for name in context.settings.feature_columns
+        if types.get(name, "").split("(")[0] in numbers
+        and (context.settings.has_aum or name not in schemas.AUM_FEATURES)
+    ]
+
+
+def _portraits(
+    customers: DataFrame, features: Sequence[str], attributes: Sequence[str]
+) -> _Portraits:
+    columns = list(KINDS.values())
+    cells = figures.groups(customers, columns, figures.frames(customers, features))
+    segments = {kind: figures.added_up(cells, place) for place, kind in enumerate(KINDS)}
+    return _Portraits(
+        segments,
+        figures.together(cells.values()),
+        medians(customers, features, segments),
+        attribute_shares.attribute_counts(customers, attributes),
+        _pareto(customers),
+    )
+
+
+def _pareto(customers: DataFrame) -> dict[str, dict[str, int]] | None:
+    """By kind and segment: who are among the customers that bring 80 % of revenue."""
+    threshold = revenue_threshold(customers, PARETO_SHARE)
+    if threshold is None:
+        return None
+    top = customers.where(F.col("monetary") >= F.lit(threshold))
+    found: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
+    for row in top.groupBy(*KINDS.values()).count().collect():
+        for kind, column in KINDS.items():
+            own = found[kind]
+            own[row[column]] = own.get(row[column], 0) + row["count"]
+    return found
 
 
 def _rule_segments(context: Context) -> dict[str, _Known]:
     rule_map = context.rule_map
-    names = [segment.name for segment in rule_map.segments] + ["No purchase"]
+    names = [segment.name for segment in rule_map.segments] + [NO_PURCHASE.name]
     return {name: _Known(rule_map.rank_of(name), rule_map.action_of(name)) for name in names}
 
 
@@ -77,33 +139,75 @@ def _clusters(model: Model) -> dict[str, _Known]:
 
 
 def _record(
-    row: Row,
-    overall: Row,
-    features: Sequence[str],
-    *,
-    snapshot_date: date,
-    kind: str,
-    known: _Known,
+    context: Context, portraits: _Portraits, kind: str, segment: str, known: _Known
 ) -> dict[str, Any]:
-    share = row["customers"] / overall["customers"]
-    revenue: Decimal = row["revenue"]
-    statistics = {
-        f"{statistic}_{feature}": row[f"{statistic}_{feature}"]
-        for feature in features
-        for statistic in ("mean", "median")
-    }
-    means = {feature: row[f"mean_{feature}"] for feature in features}
-    base = {feature: overall[f"mean_{feature}"] for feature in features}
+    group, everybody = portraits.segments[kind][segment], portraits.everybody
+    share = group.customers / everybody.customers
+    revenue_share = None
+    if everybody.revenue > 0:
+        revenue_share = float(group.revenue / everybody.revenue)
+    means = {name: sums.mean for name, sums in group.sums.items()}
+    roles = context.settings.scoring.feature_by_role
+    portrait = Portrait(
+        [_figure(portraits, kind, segment, role, name) for role, name in roles.items()],
+        share,
+        revenue_share,
+        known.action,
+        context.settings.currency,
+    )
     return {
-        "snapshot_date": snapshot_date,
         "kind": kind,
-        "segment": row["segment"],
+        "segment": segment,
         "rank": known.rank,
-        "customers": row["customers"],
+        "customers": group.customers,
         "share": share,
-        "revenue": revenue,
-        "revenue_share": float(revenue / overall["revenue"]) if overall["revenue"] > 0 else None,
+        "revenue": group.revenue,
+        "revenue_share": revenue_share,
+        "pareto_customers": portraits.pareto and portraits.pareto[kind].get(segment, 0),
         "marketing_action": known.action,
-        "insight": insight(means, base, share),
-        **statistics,
+        "insight": insight(portrait),
+        **{f"mean_{name}": mean for name, mean in means.items()},
+        **{f"median_{name}": portraits.medians.get((kind, segment, name)) for name in means},
+        **{
+            f"shares_{name}": attribute_shares.shares(counts, kind, segment)
+            for name, counts in portraits.attributes.items()
+        },
     }
+
+
+def _figure(portraits: _Portraits, kind: str, segment: str, role: str, feature: str) -> Figure:
+    """Medians of what is counted, for the typical customer; means of money, which add up."""
+    if role in ("recency", "frequency"):
+        own = portraits.medians.get((kind, segment, feature))
+        return Figure(role, feature, own, portraits.medians.get((EVERYBODY, EVERYBODY, feature)))
+    own = portraits.segments[kind][segment].sums[feature].mean
+    return Figure(role, feature, own, portraits.everybody.sums[feature].mean)
+
+
+def _separation(portraits: _Portraits, features: Sequence[str]) -> list[dict[str, Any]]:
+    records = []
+    for kind, segments in portraits.segments.items():
+        for name in features:
+            sums = [group.sums[name] for group in segments.values()]
+            customers = sum(one.count for one in sums)
+            records.append(_measured(kind, name, "eta_squared", eta_squared(sums), customers))
+        for name, counts in portraits.attributes.items():
+            table = attribute_shares.without_missing(counts, kind)
+            customers = sum(table.values())
+            records.append(_measured(kind, name, "cramers_v", cramers_v(table), customers))
+    return records
+
+
+def _measured(
+    kind: str, feature: str, measure: str, value: float | None, customers: int
+) -> dict[str, Any]:
+    measured = {"kind": kind, "feature": feature, "measure": measure}
+    return measured | {"value": value, "customers": customers}
+
+
+def _write(
+    context: Context, table: schemas.Table, records: Sequence[dict[str, Any]], snapshot_date: date
+) -> None:
+    rows = [tuple(record[name] for name in table.columns) for record in records]
+    frame = context.spark.createDataFrame(rows, table.ddl).repartition(1)
+    context.write(table, frame, f"snapshot_date = DATE'{snapshot_date}'")

@@ -15,10 +15,13 @@ from rfm_spark.schemas.facts import (
 )
 from rfm_spark.schemas.features import (
     AUM_FEATURES,
+    DAY_FEATURES,
     FEATURE_LABELS,
+    MONEY_FEATURES,
     SCORE_COLUMNS,
     STATE_AMOUNTS,
     STATE_COUNTS,
+    WHOLE_FEATURES,
     customer_features,
     feature_state,
 )
@@ -33,26 +36,37 @@ from rfm_spark.schemas.fields import (
 )
 from rfm_spark.schemas.models import K_SWEEP, MODELS, SCORE_THRESHOLDS
 from rfm_spark.schemas.runs import RUNS
-from rfm_spark.schemas.segments import RESERVED_COLUMNS, customer_segments, segment_profiles
+from rfm_spark.schemas.segments import (
+    RESERVED_COLUMNS,
+    SEGMENT_EVENTS,
+    SEGMENT_SEPARATION,
+    customer_segments,
+    segment_profiles,
+)
 
 __all__ = [
     "AMOUNT_DIGITS",
     "AUM_FEATURES",
     "BALANCE_COLUMNS",
     "CUSTOMER_ID_TYPES",
+    "DAY_FEATURES",
     "EXTRA_DIGITS",
     "FEATURE_LABELS",
     "K_SWEEP",
     "MODELS",
     "MONEY_DIGITS",
+    "MONEY_FEATURES",
     "RAW_COLUMNS",
     "REJECTED_TRANSACTIONS",
     "RESERVED_COLUMNS",
     "RUNS",
     "SCORE_COLUMNS",
     "SCORE_THRESHOLDS",
+    "SEGMENT_EVENTS",
+    "SEGMENT_SEPARATION",
     "STATE_AMOUNTS",
     "STATE_COUNTS",
+    "WHOLE_FEATURES",
     "Field",
     "Table",
     "balance_daily",

@@ -55,6 +55,7 @@ RAW_COLUMNS = (
     "balance_date",
     "balance",
     "event_ts",
+    "event",
 )
 
 REJECTED_TRANSACTIONS = Table(

@@ -23,6 +23,25 @@ FEATURE_LABELS = {
     "aum_avg": "average AUM",
     "aum_per_day": "AUM per day",
 }
+WHOLE_FEATURES = (
+    "recency_days",
+    "tenure_days",
+    "first_purchase_days",
+    "orders",
+    "active_days",
+    "lines",
+)
+"""Features that are whole numbers; the first three are days."""
+DAY_FEATURES = WHOLE_FEATURES[:3]
+MONEY_FEATURES = (
+    "monetary",
+    "purchase_amount",
+    "refund_amount",
+    "avg_order_value",
+    "aum",
+    "aum_avg",
+    "aum_per_day",
+)
 AUM_FEATURES = ("aum", "aum_avg", "aum_per_day")
 SCORE_COLUMNS = {
     "recency": "r_score",

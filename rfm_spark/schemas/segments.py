@@ -46,8 +46,8 @@ RESERVED_COLUMNS = (
 """Names that extra features and attributes cannot have."""
 
 
-def segment_profiles(scale: int, features: Iterable[str]) -> Table:
-    """What each segment is like, in numbers."""
+def segment_profiles(scale: int, features: Iterable[str], attributes: Iterable[str] = ()) -> Table:
+    """What each segment is like, in numbers and in words."""
     return Table(
         "segment_profiles",
         "one row per snapshot date, kind and segment",
@@ -56,17 +56,64 @@ def segment_profiles(scale: int, features: Iterable[str]) -> Table:
             key("kind", "string", "rfm or cluster"),
             key("segment", "string"),
             Field("rank", "int", "1 = best"),
-            Field("customers", "bigint"),
-            Field("share", "double", "of all customers"),
-            Field("revenue", money(scale), "sum of monetary"),
+            Field("customers", "bigint", "in the segment"),
+            Field("share", "double", "of all customers, 0 to 1"),
+            Field("revenue", money(scale), "sum of monetary, in the configured currency"),
             Field("revenue_share", "double", "of all revenue; null when that is not positive"),
-            Field("marketing_action", "string"),
-            Field("insight", "string"),
+            Field(
+                "pareto_customers",
+                "bigint",
+                "of the customers who together bring 80 % of all revenue, those in this segment; "
+                "null when revenue is not positive",
+            ),
+            Field("marketing_action", "string", "what to do, from the rule map"),
+            Field("insight", "string", "how the segment differs from the average customer"),
             *(
-                Field(f"{statistic}_{feature}", "double", f"{statistic} of {feature}")
+                Field(f"{statistic}_{feature}", "double", f"{statistic} of {feature}; exact")
                 for feature in features
                 for statistic in ("mean", "median")
+            ),
+            *(
+                Field(f"shares_{name}", "map<string,double>", f"share of each {name}; adds up to 1")
+                for name in attributes
             ),
         ),
         ("snapshot_date",),
     )
+
+
+SEGMENT_EVENTS = Table(
+    "segment_events",
+    "one row per snapshot date, kind, segment and target event",
+    (
+        key("snapshot_date", "date"),
+        key("kind", "string", "rfm or cluster"),
+        key("segment", "string"),
+        key("event", "string"),
+        Field("segment_customers", "bigint", "customers in the segment"),
+        Field("customers", "bigint", "of these, with the event in the window"),
+        Field("rate", "double", "customers / segment_customers"),
+        Field("rate_lower", "double", "95 % interval of the rate (Wilson)"),
+        Field("rate_upper", "double"),
+        Field("lift", "double", "rate / rate of all customers"),
+        Field("lift_lower", "double", "95 %: rate_lower / rate of all customers"),
+        Field("lift_upper", "double"),
+    ),
+    ("snapshot_date",),
+)
+
+SEGMENT_SEPARATION = Table(
+    "segment_separation",
+    "one row per snapshot date, kind and feature or attribute",
+    (
+        key("snapshot_date", "date"),
+        key("kind", "string", "rfm or cluster"),
+        key("feature", "string", "feature or attribute"),
+        Field("measure", "string", "eta_squared (features) or cramers_v (attributes)"),
+        Field(
+            "value", "double", "0: segments tell nothing of it; 1: they tell all; null: constant"
+        ),
+        Field("customers", "bigint", "with a value"),
+    ),
+    ("snapshot_date",),
+)
