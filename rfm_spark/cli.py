@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rfm_spark import __version__
 from rfm_spark.config import Configuration, RfmSettings, load_configuration
 from rfm_spark.errors import ConfigurationError, RfmSparkError
-from rfm_spark.rules import cell_name, disordered_pairs
+from rfm_spark.rules import RuleMap, cell_name, coverage, disordered_pairs
 
 if TYPE_CHECKING:
     from rfm_spark.display import JsonDisplay, TerminalDisplay
@@ -93,6 +93,19 @@ def _parser() -> argparse.ArgumentParser:
     command("segment", "score and label every customer, describe the segments", common, dated)
     run = command("run", "all four stages, each only as far as needed", common, dated)
     run.add_argument("--retrain", action="store_true", help="fit a new model on this date")
+    describe = command("describe", "explore the sources and the features", common)
+    describe.add_argument(
+        "--snapshot-date",
+        type=_day,
+        metavar="YYYY-MM-DD",
+        help="rows before it, features of it; without it all rows and the newest features",
+    )
+    describe.add_argument(
+        "--compare",
+        nargs=2,
+        metavar=("SEGMENT", "SEGMENT"),
+        help="two segments side by side, instead",
+    )
     command("check", "check configuration and rule map, without data and without Java", common)
     command("schema", "print the JSON Schema of the configuration, for editors")
     return parser
@@ -129,13 +142,12 @@ def _display(log_format: str) -> TerminalDisplay | JsonDisplay:
 def _check(configuration: Configuration, *, verbose: bool) -> None:
     rule_map = configuration.rule_map
     pairs = disordered_pairs(rule_map)
-    lines = [
-        f"configuration {configuration.config_hash}: fine",
-        f"rule map {rule_map.name}: {len(rule_map.segments)} segments, {len(rule_map.grid)} codes, "
-        "each covered once",
-        f"{len(pairs)} pairs of codes where the better code has the worse segment"
-        + ("" if verbose or not pairs else " (-v lists them)"),
-    ]
+    lines = [f"configuration {configuration.config_hash}: fine", *_coverage_lines(rule_map)]
+    if not rule_map.features:
+        lines.append(
+            f"{len(pairs)} pairs of codes where the better code has the worse segment"
+            + ("" if verbose or not pairs else " (-v lists them)")
+        )
     if verbose:
         for better, worse in pairs:
             names = [rule_map.segment_of(code) for code in (better, worse)]
@@ -144,6 +156,26 @@ def _check(configuration: Configuration, *, verbose: bool) -> None:
                 f"  {cell_name(better)} {described[0]} < {cell_name(worse)} {described[1]}"
             )
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _coverage_lines(rule_map: RuleMap) -> list[str]:
+    """What a rule map covers, and what it leaves to its ``otherwise`` or to its order."""
+    covered = coverage(rule_map)
+    what = "cases of scores and features" if rule_map.features else "codes"
+    parts = f"rule map {rule_map.name}: {len(rule_map.segments)} segments, {covered.cases} {what}"
+    lines = []
+    if covered.uncovered and rule_map.otherwise is not None:
+        separator = "; " if rule_map.features else " "
+        lines.append(
+            f"{len(covered.uncovered)} {what} that no rule covers go to "
+            f"{rule_map.otherwise.name}: {separator.join(covered.uncovered)}"
+        )
+    if covered.doubled:
+        lines.append(f"{len(covered.doubled)} {what} that several rules claim go to the first")
+    silent = [segment.name for segment in rule_map.segments if not segment.action]
+    if silent:
+        lines.append(f"without a marketing action: {', '.join(silent)}")
+    return [parts + ("" if covered.uncovered or covered.doubled else ", each covered once"), *lines]
 
 
 def _execute(
@@ -160,6 +192,7 @@ def _execute(
         from rfm_spark.jdbc_drivers import driver_of  # noqa: PLC0415
         from rfm_spark.pipeline.execution import execute  # noqa: PLC0415
         from rfm_spark.session import spark_session  # noqa: PLC0415
+        from rfm_spark.summary import show_segments  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"the Python package {error.name} is missing: install rfm-spark[spark], or run the job "
@@ -175,6 +208,7 @@ def _execute(
         "run": lambda c: pipeline.run(
             c, snapshot_date=options.snapshot_date, retrain=options.retrain
         ),
+        "describe": lambda c: _describe(c, options),
     }
     display.working("starting Spark")
     drivers = {driver_of(url) for url in configuration.settings.sources.jdbc_urls} - {None}
@@ -192,31 +226,17 @@ def _execute(
             work=work[options.command],
         )
         if options.command in {"segment", "run"}:
-            _show_segments(context, display, options.snapshot_date)
+            show_segments(context, display, options.snapshot_date)
     display.done(time.monotonic() - start, configuration.settings.store)
 
 
-def _show_segments(
-    context: Context, display: TerminalDisplay | JsonDisplay, snapshot_date: date
-) -> None:
-    from rfm_spark.display import SegmentLine  # noqa: PLC0415
-    from rfm_spark.pipeline.profiles import stored_profiles  # noqa: PLC0415
+def _describe(context: Context, options: argparse.Namespace) -> None:
+    from rfm_spark import pipeline  # noqa: PLC0415
 
-    settings = context.settings
-    for kind, what in (("rfm", "rule segments"), ("cluster", "clusters")):
-        lines = [
-            SegmentLine(
-                row["segment"],
-                row["customers"],
-                row["share"],
-                row["revenue"],
-                row["revenue_share"],
-                row["marketing_action"],
-                row["mean_aum_per_day"] if settings.has_aum else None,
-            )
-            for row in stored_profiles(context, snapshot_date=snapshot_date, kind=kind)
-        ]
-        display.segments(f"{what}, {snapshot_date}", lines, settings.currency)
+    if options.compare:
+        pipeline.compare(context, *options.compare, snapshot_date=options.snapshot_date)
+    else:
+        pipeline.describe(context, snapshot_date=options.snapshot_date)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ class SegmentLine:
     revenue: Decimal
     revenue_share: float | None
     action: str
+    insight: str
     aum_per_day: float | None
 
 
@@ -68,8 +69,10 @@ class TerminalDisplay:
         """Something that the reader should look at."""
         self._print(f"  [yellow]warning:[/yellow] {escape(text)}")
 
-    def segments(self, title: str, lines: Sequence[SegmentLine], currency: str) -> None:
-        """The segments of a date as a table, best first."""
+    def segments(
+        self, title: str, lines: Sequence[SegmentLine], currency: str, remarks: Sequence[str]
+    ) -> None:
+        """The segments of a date as a table, best first, and what to know of all of them."""
         has_aum = any(line.aum_per_day is not None for line in lines)
         table = Table(title=escape(title), title_justify="left", title_style="bold", box=None)
         table.add_column("segment", no_wrap=True)
@@ -78,16 +81,26 @@ class TerminalDisplay:
         headings += [f"AUM per day{unit}"] if has_aum else []
         for heading in headings:
             table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("what to do")
+        table.add_column("what to do, and why")
         for line in lines:
             part = "" if line.revenue_share is None else f"{line.revenue_share:.1%}"
             cells = [f"{line.customers:,}", f"{line.share:.1%}", f"{line.revenue:,.2f}", part]
             if has_aum:
                 cells.append("" if line.aum_per_day is None else f"{line.aum_per_day:,.2f}")
-            table.add_row(escape(line.segment), *cells, escape(line.action))
-        self._stop()
-        self.console.print()
-        self.console.print(table)
+            words = f"{escape(line.action)}\n[dim]{escape(line.insight)}[/dim]"
+            table.add_row(escape(line.segment), *cells, words)
+        self._show(table)
+        for remark in remarks:
+            self.console.print(f" {escape(remark)}", soft_wrap=True)
+
+    def table(self, title: str, headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Any figures as a table; the first column is text."""
+        table = Table(title=escape(title), title_justify="left", title_style="bold", box=None)
+        for place, heading in enumerate(headings):
+            table.add_column(heading, justify="right" if place else "left", no_wrap=not place)
+        for row in rows:
+            table.add_row(*(escape(_shown(cell)) for cell in row))
+        self._show(table)
 
     def done(self, seconds: float, store: str) -> None:
         """The command has succeeded."""
@@ -102,6 +115,11 @@ class TerminalDisplay:
         Console(stderr=True, soft_wrap=True).print(
             f"[red]error:[/red] {escape(message)}", highlight=False
         )
+
+    def _show(self, table: Table) -> None:
+        self._stop()
+        self.console.print()
+        self.console.print(table)
 
     def _print(self, text: str) -> None:
         self._stop()
@@ -141,10 +159,19 @@ class JsonDisplay:
         """Something that the reader should look at."""
         self._line("warning", text=text)
 
-    def segments(self, title: str, lines: Sequence[SegmentLine], currency: str) -> None:
-        """The segments of a date, best first."""
+    def segments(
+        self, title: str, lines: Sequence[SegmentLine], currency: str, remarks: Sequence[str]
+    ) -> None:
+        """The segments of a date, best first, and what to know of all of them."""
         listed = [line.__dict__ | {"revenue": str(line.revenue)} for line in lines]
-        self._line("segments", title=title, currency=currency, segments=listed)
+        self._line(
+            "segments", title=title, currency=currency, segments=listed, remarks=list(remarks)
+        )
+
+    def table(self, title: str, headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Any figures as records."""
+        listed = [dict(zip(headings, row, strict=True)) for row in rows]
+        self._line("table", title=title, rows=listed)
 
     def done(self, seconds: float, store: str) -> None:
         """The command has succeeded."""
@@ -158,6 +185,19 @@ class JsonDisplay:
         record = {"event": event, "stage": self._stage, **values}
         sys.stdout.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
         sys.stdout.flush()
+
+
+def _shown(cell: Any) -> str:
+    """A cell for people: money and counts in full, other numbers with the digits that tell."""
+    if cell is None:
+        return ""
+    if isinstance(cell, bool) or not isinstance(cell, (int, float, Decimal)):
+        return str(cell)
+    if not isinstance(cell, float) or cell == int(cell):
+        return f"{cell:,}" if not isinstance(cell, float) else f"{cell:,.0f}"
+    if abs(cell) >= 1:
+        return f"{cell:,.0f}" if abs(cell) >= 1000 else f"{cell:,.2f}"  # noqa: PLR2004
+    return f"{cell:.3g}"
 
 
 def _console() -> Console:

@@ -27,8 +27,7 @@ ColumnName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$
 
 _PLACES = ("path", "table", "url", "query", "properties")
 _PLACES_BY_FORMAT = {"table": ("table",), "jdbc": ("url", "query")}
-_RESERVED = ("events",)
-_OWN_MEANING = ("transactions", "balances", "customers")
+_OWN_MEANING = ("transactions", "balances", "customers", "events")
 _LOSSY = {
     "ignorecorruptfiles": "true",
     "ignoremissingfiles": "true",
@@ -201,8 +200,22 @@ class FeatureSource(Log):
     features: Annotated[dict[ColumnName, ExtraFeature], Field(min_length=1)]
 
 
+class EventColumns(Settings):
+    """Contract name to SQL expression."""
+
+    customer_id: Expression
+    event_ts: Expression
+    event: Expression
+
+
+class Events(Log):
+    """Target events, to be counted by segment: sign-ups, redemptions, churn."""
+
+    columns: EventColumns
+
+
 class Sources(Settings):
-    """All sources: the three with a meaning of their own, and any number of extra features."""
+    """All sources: the four with a meaning of their own, and any number of extra features."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     __pydantic_extra__: dict[ColumnName, FeatureSource] = Field(init=False)
@@ -210,6 +223,7 @@ class Sources(Settings):
     transactions: Transactions
     balances: Balances | None = None
     customers: Customers | None = None
+    events: Events | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -218,7 +232,7 @@ class Sources(Settings):
             has_features = isinstance(source, dict) and "features" in source
             near = difflib.get_close_matches(str(name), _OWN_MEANING, n=1)
             is_slip = name not in _OWN_MEANING and near and not has_features
-            if is_slip or name in _RESERVED:
+            if is_slip:
                 raise PydanticCustomError("extra_forbidden", "is not a setting", {"key": name})
         return values
 
@@ -253,6 +267,6 @@ class Sources(Settings):
     @property
     def jdbc_urls(self) -> list[str]:
         """Addresses of the databases that are read."""
-        fixed = (self.transactions, self.balances, self.customers)
+        fixed = (self.transactions, self.balances, self.customers, self.events)
         sources = [*fixed, *self.feature_sources.values()]
         return [source.url for source in sources if source is not None and source.url is not None]

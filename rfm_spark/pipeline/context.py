@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Protocol
+from typing import Any, Protocol
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -36,6 +36,9 @@ class Display(Protocol):
 
     def warn(self, text: str) -> None:
         """Something that the reader should look at."""
+
+    def table(self, title: str, headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Figures to look at."""
 
 
 @dataclass

@@ -12,13 +12,17 @@ from rfm_spark.ingest.cleaning import customer_id_type
 from rfm_spark.ingest.mapping import expression_types
 from rfm_spark.ingest.reading import MALFORMED
 from rfm_spark.pipeline.context import Context
-from rfm_spark.pipeline.sources import naming_the_expression, open_source
+from rfm_spark.pipeline.sources import fingerprint_column, naming_the_expression, open_source
 
+FINGERPRINT = "sources.customers"
+"""Under this name the ledger keeps what tells one content of the source from another."""
 _FLAGS = ("_malformed", "_nameless", "_unreadable")
 
 
 def read_customers(context: Context, id_type: str) -> DataFrame | None:
     """The customers source as customer_id, start_date, aum and attributes; None without one.
+
+    A fingerprint of its content goes into the ledger, as it has no version.
 
     Raises:
         ConfigurationError: The mapping does not fit the source.
@@ -74,13 +78,17 @@ def read_customers(context: Context, id_type: str) -> DataFrame | None:
     named = {f"columns.{name}": sql for name, sql in expressions.items()}
     named |= {f"attributes.{name}": sql for name, sql in attributes.items()}
     with naming_the_expression("customers", source, named):
-        _refuse(customers)
+        content = _refuse(customers)
+    context.run.input_versions[FINGERPRINT] = content
     return customers.drop(*_FLAGS)
 
 
-def _refuse(customers: DataFrame) -> None:
+def _refuse(customers: DataFrame) -> int:
+    """Refuse what contradicts itself; the fingerprint of what does not."""
     fine = ~F.col("_malformed")
+    mapped = [f"`{name}`" for name in customers.columns if name not in _FLAGS]
     counts = customers.agg(
+        fingerprint_column(mapped).alias("_fingerprint"),
         *(
             F.sum((F.col(flag) & (fine | F.lit(flag == "_malformed"))).cast("bigint")).alias(flag)
             for flag in _FLAGS
@@ -102,3 +110,4 @@ def _refuse(customers: DataFrame) -> None:
         raise DataError(
             f"sources.customers: {'; '.join(found)}; correct them, or leave them out with `where`"
         )
+    return int(counts["_fingerprint"] or 0)

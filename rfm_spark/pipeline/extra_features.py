@@ -22,8 +22,7 @@ from rfm_spark.ingest.mapping import own_columns
 from rfm_spark.ingest.reading import first_line
 from rfm_spark.pipeline import gates
 from rfm_spark.pipeline.context import Context
-from rfm_spark.pipeline.ingested import write_report
-from rfm_spark.pipeline.logs import Batch, OpenLog, events_of, open_log, read_batch, write_rejects
+from rfm_spark.pipeline.logs import OpenLog, account_for, events_of, open_log, read_batch
 from rfm_spark.pipeline.sources import naming_the_expression
 
 _NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
@@ -71,7 +70,7 @@ def _read(context: Context, log: OpenLog, days: DayRange, snapshot_date: date) -
     missing = {name: feature.missing for name, feature in settings.features.items()}
     _check_types(context, log.name, fields, missing)
     batch = read_batch(context, log, days)
-    _account_for(context, batch)
+    account_for(context, batch)
     return ExtraFeatures(log, frame, fields, missing, expressions)
 
 
@@ -124,7 +123,7 @@ def _check_missing(name: str, field: schemas.Field, value: Any) -> None:
 def _check_types(
     context: Context, name: str, fields: Sequence[schemas.Field], missing: dict[str, Any]
 ) -> None:
-    numbers = set(context.settings.numeric_features)
+    numbers = {*context.settings.numeric_features, *context.rule_map.features}
     for field in fields:
         base = field.type.split("(")[0]
         if base not in _PLAIN:
@@ -134,14 +133,7 @@ def _check_types(
             )
         if field.name in numbers and base not in _NUMBERS:
             raise ConfigurationError(
-                f"sources.{name}.features.{field.name} is {field.type}, and scoring.roles or "
-                "clustering.features needs a number: cast it"
+                f"sources.{name}.features.{field.name} is {field.type}, and scoring.roles, "
+                "clustering.features or the rule map needs a number: cast it"
             )
         _check_missing(name, field, missing[field.name])
-
-
-def _account_for(context: Context, batch: Batch) -> None:
-    """Write the rejects and the report of what was read."""
-    write_rejects(context, batch)
-    if batch.first is not None:
-        write_report(context, batch.log.name, batch.tally, batch.first, batch.last)

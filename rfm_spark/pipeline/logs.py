@@ -11,12 +11,13 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
-from rfm_spark.config.sources import Balances, FeatureSource, Log, Transactions
+from rfm_spark.config.sources import Balances, Events, FeatureSource, Log, Transactions
 from rfm_spark.ingest import cleaning, measures
 from rfm_spark.ingest.days import DayRange, moved
 from rfm_spark.ingest.mapping import check_log_date, check_pattern
 from rfm_spark.pipeline import gates
 from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.ingested import write_report
 from rfm_spark.pipeline.sources import naming_the_expression, open_source
 
 ROWS_PER_TASK = 2_000_000
@@ -28,7 +29,7 @@ class OpenLog:
     """A log that is ready to be read: its settings, rows and mapping."""
 
     name: str
-    settings: Transactions | Balances | FeatureSource
+    settings: Transactions | Balances | FeatureSource | Events
     rows: DataFrame
     mapping: cleaning.LogMapping
 
@@ -71,11 +72,12 @@ def open_log(context: Context, name: str, settings: Log) -> OpenLog:
         ConfigurationError: It is not there, or an expression does not fit it.
     """
     rows = open_source(context, name, settings)
-    assert isinstance(settings, Transactions | Balances | FeatureSource)
+    assert isinstance(settings, Transactions | Balances | FeatureSource | Events)
     instant, amount = {
         Transactions: ("transaction_ts", "amount"),
         Balances: ("balance_date", "balance"),
         FeatureSource: ("event_ts", None),
+        Events: ("event_ts", None),
     }[type(settings)]
     expressions = settings.columns.model_dump(exclude_none=True)
     mapping = cleaning.map_columns(rows, name, expressions, instant=instant, amount=amount)
@@ -92,7 +94,7 @@ def read_batch(context: Context, log: OpenLog, days: DayRange) -> Batch:
     Raises:
         DataError: Too many rows would be rejected, or an expression fails on a value.
     """
-    cleaned = _cleaned(context, log, days, {})
+    cleaned = cleaned_log(context, log, days)
     with (
         context.timed(f"reading {log.name}"),
         naming_the_expression(log.name, log.rows, log.expressions),
@@ -108,7 +110,7 @@ def events_of(context: Context, log: OpenLog, days: DayRange) -> DataFrame:
     names = [name for name in log.mapping.expressions if name not in ("customer_id", "event_ts")]
     carried = {f"_event_{name}": F.expr(log.mapping.expressions[name]) for name in names}
     return (
-        _cleaned(context, log, days, carried)
+        cleaned_log(context, log, days, carried)
         .where(F.col("reason").isNull())
         .select(
             "customer_id",
@@ -118,20 +120,21 @@ def events_of(context: Context, log: OpenLog, days: DayRange) -> DataFrame:
     )
 
 
-def _cleaned(
-    context: Context, log: OpenLog, days: DayRange, carried: Mapping[str, Column]
+def cleaned_log(
+    context: Context, log: OpenLog, days: DayRange, carried: Mapping[str, Column] | None = None
 ) -> DataFrame:
     """The rows of a range of days, from no more partitions of the log than may hold them."""
-    settings = log.settings
+    settings, further = log.settings, dict(carried or {})
+    rows = near_days(log, days)
     cleaned = cleaning.clean(
-        _near(log.rows, settings, days).withColumns(dict(carried)),
+        rows.withColumns(further) if further else rows,
         log.mapping,
         timestamp_format=settings.timestamp_format,
         amount_scale=context.settings.amount_scale,
         drop_refunds=log.name == "transactions" and context.settings.returns == "drop",
         log_date=settings.log_date,
         whole_row_identity=getattr(settings, "duplicates", None) == "whole_row",
-        carried=tuple(carried),
+        carried=tuple(further),
     )
     return cleaned.where(measures.in_days(days.first, days.last))
 
@@ -159,12 +162,21 @@ def write_rejects(context: Context, batch: Batch) -> None:
     context.write(table, rejects, where)
 
 
-def _near(rows: DataFrame, settings: Log, days: DayRange) -> DataFrame:
+def account_for(context: Context, batch: Batch) -> None:
+    """Write the rejects of a batch and the report of what was read."""
+    write_rejects(context, batch)
+    if batch.first is not None:
+        write_report(context, batch.log.name, batch.tally, batch.first, batch.last)
+
+
+def near_days(log: OpenLog, days: DayRange) -> DataFrame:
+    """The log's rows from no more partitions than may hold those days."""
+    settings = log.settings
     if settings.log_date is None:
-        return rows
+        return log.rows
     before, after = settings.log_slack_days
     log_day = F.expr(settings.log_date).try_cast("date")
     near = log_day <= F.lit(moved(days.last, after))
     if days.first is not None:
         near = near & (log_day >= F.lit(moved(days.first, -before)))
-    return rows.where(log_day.isNull() | near)
+    return log.rows.where(log_day.isNull() | near)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from rfm_spark import __version__
-from rfm_spark.pipeline import ledger
+from rfm_spark.pipeline import customers, events, ledger
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.features import features
 from rfm_spark.pipeline.ingest import ingest
 from rfm_spark.pipeline.segment import model_in_force, segment
-from rfm_spark.pipeline.thresholds import stored_thresholds
+from rfm_spark.pipeline.thresholds import lacks_thresholds
 from rfm_spark.pipeline.train import train
 
 
@@ -44,9 +44,7 @@ def run(context: Context, *, snapshot_date: date, retrain: bool) -> None:
 def _lacks_model(context: Context, snapshot_date: date) -> bool:
     if model_in_force(context, snapshot_date=snapshot_date) is None:
         return True
-    if context.settings.scoring.refresh == "every_run":
-        return False
-    return stored_thresholds(context, snapshot_date=snapshot_date) is None
+    return lacks_thresholds(context, snapshot_date=snapshot_date)
 
 
 _STAGES = {
@@ -61,16 +59,16 @@ _STAGES = {
 def _is_current(context: Context, output: str, snapshot_date: date) -> bool:
     """Whether the last run that wrote this output for the date saw what there is now.
 
-    Customers and sources of extra features have no versions to compare, so features that use them
-    are computed again. A later run of the date that did not succeed may have written half of it.
+    A source of customers or events has no version to compare, but a fingerprint of its content.
+    Features that use other sources are computed again. A later run of the date that did not succeed
+    may have written half of it.
     """
     sources = context.settings.sources
-    if output == "customer_features" and (sources.customers or sources.feature_sources):
+    if output == "customer_features" and sources.feature_sources:
         return False
     last = ledger.last_success(context, output=output, snapshot_date=snapshot_date)
-    if last is None or last["code_version"] != __version__:
-        return False
-    if last["config_hash"] != context.configuration.config_hash:
+    made_by = (__version__, context.configuration.config_hash)
+    if last is None or (last["code_version"], last["config_hash"]) != made_by:
         return False
     if ledger.unfinished_since(context, last, snapshot_date=snapshot_date):
         return False
@@ -79,4 +77,17 @@ def _is_current(context: Context, output: str, snapshot_date: date) -> bool:
     now = {table: context.store.version(table) for table in (*inputs, *outputs)}
     if any(now[table] is None or now[table] < seen.get(table, 0) for table in outputs):
         return False
-    return all(now[table] == seen.get(table) for table in inputs)
+    read = {table: now[table] for table in inputs} | _content_now(context, output, snapshot_date)
+    return all(seen.get(name) == found for name, found in read.items())
+
+
+def _content_now(context: Context, output: str, snapshot_date: date) -> dict[str, int]:
+    """Fingerprints of the sources without versions that an output is made from."""
+    sources, found = context.settings.sources, context.run.input_versions
+    if output == "customer_features" and sources.customers is not None:
+        customers.read_customers(context, context.customer_id_type())
+        return {customers.FINGERPRINT: found[customers.FINGERPRINT]}
+    if output == "segment_profiles" and sources.events is not None:
+        events.read_fingerprint(context, snapshot_date=snapshot_date)
+        return {events.FINGERPRINT: found[events.FINGERPRINT]}
+    return {}

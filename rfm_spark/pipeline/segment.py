@@ -12,15 +12,19 @@ from rfm_spark import schemas
 from rfm_spark.clustering.model import Model, named, with_clusters
 from rfm_spark.errors import DataError, ModelError
 from rfm_spark.pipeline.context import Context, days_of_log
+from rfm_spark.pipeline.events import write_events
 from rfm_spark.pipeline.profiles import write_profiles
 from rfm_spark.pipeline.thresholds import scored, thresholds_in_force
-from rfm_spark.scoring.scores import segment_by
+from rfm_spark.scoring.segments import segment_by
 
 _KINDS = ("rfm_segment", "cluster_segment")
 
 
 def segment(context: Context, *, snapshot_date: date) -> None:
-    """Label every customer of a date; writes ``customer_segments`` and ``segment_profiles``.
+    """Label every customer of a date, and describe the segments.
+
+    Writes ``customer_segments``, ``segment_profiles``, ``segment_separation`` and, where there is a
+    source of target events, ``segment_events``.
 
     The model and the edges are those with the largest snapshot date up to this one.
 
@@ -64,7 +68,8 @@ def segment(context: Context, *, snapshot_date: date) -> None:
     table = _table(context)
     labelled = _with_previous(context, customers, snapshot_date).select(*table.columns)
     context.write(table, labelled, f"snapshot_date = DATE'{snapshot_date}'")
-    write_profiles(context, model, used_features(context), snapshot_date=snapshot_date)
+    write_profiles(context, customers, model, snapshot_date=snapshot_date)
+    write_events(context, customers, snapshot_date=snapshot_date)
 
 
 def model_in_force(context: Context, *, snapshot_date: date) -> Model | None:
@@ -96,9 +101,9 @@ def model_in_force(context: Context, *, snapshot_date: date) -> Model | None:
 
 
 def used_features(context: Context) -> list[str]:
-    """Feature columns that scores, clusters or profiles use, in the order of the features."""
+    """Feature columns that scores, rules or clusters use, in the order of the features."""
     settings = context.settings
-    used = {"monetary", *settings.numeric_features}
+    used = {"monetary", *settings.numeric_features, *context.rule_map.features}
     if settings.has_aum:
         used |= {"aum", "aum_per_day"}
     return [name for name in settings.feature_columns if name in used]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark.config.sources import Source
@@ -50,6 +50,18 @@ def open_source(context: Context, name: str, settings: Source) -> DataFrame:
         options=settings.options,
     )
     return read_source(context.spark, name, place, where=settings.where)
+
+
+def fingerprint(rows: DataFrame, expressions: Iterable[str]) -> int:
+    """A number that changes with any row's mapped values, whatever order the rows come in."""
+    return int(rows.agg(fingerprint_column(expressions)).collect()[0][0] or 0)
+
+
+def fingerprint_column(expressions: Iterable[str]) -> Column:
+    """The same as an aggregate: the hashes of all rows and their number, in one bigint."""
+    hashes = F.xxhash64(*(F.expr(sql).cast("string") for sql in expressions))
+    total = F.sum(hashes.cast("decimal(20,0)")) + F.count(F.lit(1))
+    return F.pmod(total, F.lit(2**62)).cast("bigint")
 
 
 @contextmanager
