@@ -104,7 +104,7 @@ def test_required_settings_are_named(load) -> None:
 
 def test_settings_of_features_that_do_not_exist_yet_are_refused(load) -> None:
     assert "is not a setting" in refusal(load, MINIMAL, "exports.x=1")
-    assert "scoring.method" in refusal(load, MINIMAL, "scoring.method=qcut")
+    assert "clustering.select" in refusal(load, MINIMAL, "clustering.select=elbow")
 
 
 def test_a_key_that_stands_twice_is_refused(load) -> None:
