@@ -62,7 +62,7 @@ def populations(
         groupings: Name to text column; each of its values is a group.
     """
     found: dict[Key, Population] = {}
-    for grouping, group in groupings.items():
+    for grouping, group in groupings.items() if metrics else ():
         rows = frame.groupBy(group.alias("group")).agg(
             *(F.count(column).alias(f"rows_{name}") for name, column in metrics.items()),
             *(

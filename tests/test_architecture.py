@@ -31,7 +31,17 @@ ALLOWED = {
         *ROOMS,
     },
     "display": set(),
-    "cli": {"pipeline", "session", "config", "display", "errors", "rules", "jdbc_drivers"},
+    "summary": {"pipeline", "insight", "display"},
+    "cli": {
+        "pipeline",
+        "session",
+        "config",
+        "display",
+        "summary",
+        "errors",
+        "rules",
+        "jdbc_drivers",
+    },
 }
 BANNED = re.compile(
     r"\.rdd\b|sparkContext|\._jvm|\._jdf|current_date|current_timestamp|\budf\b|pandas_udf|"

@@ -57,6 +57,7 @@ def published(project, shared_data, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_the_r_packages_edges_and_its_ten_segments(published, spark) -> None:
     store = published("r_rfm_orders.yaml", "2006-12-31")
     edges = {metric: [] for metric in R_EDGES}
@@ -82,6 +83,7 @@ def test_the_r_packages_edges_and_its_ten_segments(published, spark) -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_ten_segments_that_notebooks_print_for_online_retail(published, spark) -> None:
     store = published("online_retail_rf_10.yaml", "2011-12-10")
     profiles = store.table(spark, "segment_profiles").where("kind = 'rfm'").collect()

@@ -1,7 +1,7 @@
 """Sums that means, deviations and shares follow from, with the same bits for any layout.
 
 Executors add integers and decimals, never doubles: what a sum of doubles comes to depends on their
-order. Squares are added in steps of 2^-30 of the largest one.
+order. Deviations and their squares are added as whole steps, as small as their number allows.
 """
 
 from __future__ import annotations
@@ -18,15 +18,19 @@ from pyspark.sql import functions as F
 KINDS = {"rfm": "rfm_segment", "cluster": "cluster_segment"}
 """Kind of segment to the column that holds it."""
 
-_STEPS = 1 << 30
+_FINEST, _BITS_OF_A_SUM = 52, 62
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Where a feature's values lie: deviations are counted from ``center`` in ``unit``."""
+    """Where a feature's values lie: deviations are counted from ``center`` in ``unit``.
+
+    A deviation lies between -1 and 1 and is rounded to one of ``steps`` before it is added up.
+    """
 
     center: float
     unit: float
+    steps: int
 
 
 @dataclass(frozen=True)
@@ -92,19 +96,20 @@ def exact_mean(customers: DataFrame, name: str) -> Column:
 def frames(customers: DataFrame, features: Sequence[str]) -> dict[str, Frame]:
     """Center and unit of each feature, so that deviations lie between -1 and 1; one pass."""
     row = customers.agg(
+        F.count(F.lit(1)).alias("_customers"),
         *(exact_mean(customers, name).alias(f"mean_{name}") for name in features),
         *(F.min(F.col(name).cast("double")).alias(f"least_{name}") for name in features),
         *(F.max(F.col(name).cast("double")).alias(f"most_{name}") for name in features),
     ).collect()[0]
-    return {name: _frame(row, name) for name in features}
+    bits = min(_FINEST, _BITS_OF_A_SUM - int(row["_customers"]).bit_length())
+    return {name: _frame(row, name, 1 << bits) for name in features}
 
 
-def _frame(row: Row, name: str) -> Frame:
+def _frame(row: Row, name: str, steps: int) -> Frame:
     center = row[f"mean_{name}"] or 0.0
     ends = (row[f"least_{name}"], row[f"most_{name}"])
-    return Frame(
-        center, max((abs(end - center) for end in ends if end is not None), default=0) or 1
-    )
+    unit = max((abs(end - center) for end in ends if end is not None), default=0.0)
+    return Frame(center, unit or 1.0, steps)
 
 
 def groups(
@@ -124,11 +129,11 @@ def groups(
         columns += [
             F.count(value).alias(f"count_{name}"),
             exact_total(customers, name).alias(f"total_{name}"),
-            F.sum(_in_steps(deviation)).alias(f"deviations_{name}"),
-            F.sum(_in_steps(deviation * deviation)).alias(f"squares_{name}"),
+            F.sum(_in_steps(deviation, frame)).alias(f"deviations_{name}"),
+            F.sum(_in_steps(deviation * deviation, frame)).alias(f"squares_{name}"),
         ]
     rows = customers.groupBy(*by).agg(*columns).collect()
-    return {tuple(row[name] for name in by): _group(row, list(frames)) for row in rows}
+    return {tuple(row[name] for name in by): _group(row, frames) for row in rows}
 
 
 def added_up(parts: Mapping[tuple[str, ...], Group], place: int) -> dict[str, Group]:
@@ -148,18 +153,18 @@ def together(parts: Iterable[Group]) -> Group:
     return first
 
 
-def _group(row: Row, features: Sequence[str]) -> Group:
+def _group(row: Row, frames: Mapping[str, Frame]) -> Group:
     sums = {
         name: Sums(
             row[f"count_{name}"],
             Decimal(row[f"total_{name}"] or 0),
-            Fraction(row[f"deviations_{name}"] or 0, _STEPS),
-            Fraction(row[f"squares_{name}"] or 0, _STEPS),
+            Fraction(row[f"deviations_{name}"] or 0, frame.steps),
+            Fraction(row[f"squares_{name}"] or 0, frame.steps),
         )
-        for name in features
+        for name, frame in frames.items()
     }
     return Group(row["_customers"], row["_revenue"], sums)
 
 
-def _in_steps(value: Column) -> Column:
-    return F.floor(value * F.lit(float(_STEPS)) + F.lit(0.5))
+def _in_steps(value: Column, frame: Frame) -> Column:
+    return F.floor(value * F.lit(float(frame.steps)) + F.lit(0.5))
