@@ -203,7 +203,7 @@ def test_edges_are_exact_where_the_sketch_is_not(spark) -> None:
 
 
 def test_a_sketch_that_lies_is_found_out(spark, monkeypatch) -> None:
-    def lying(frame, metrics, *_):
+    def lying(_, metrics, *__):
         key = ("everybody", "everybody", next(iter(metrics)))
         return {key: order_statistics.Population(100, ((2.0, 3.0), (90.0, 91.0)))}
 

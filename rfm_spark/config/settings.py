@@ -10,7 +10,8 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from rfm_spark.config.base import Settings, resolve_location
 from rfm_spark.config.naming import digest, known
 from rfm_spark.config.scoring import ClusteringSettings, ScoringSettings, Share
-from rfm_spark.config.sources import Location, Sources
+from rfm_spark.config.source import Location
+from rfm_spark.config.sources import Sources
 from rfm_spark.schemas import AUM_FEATURES, FEATURE_LABELS, RESERVED_COLUMNS
 
 Days = Annotated[int, Field(ge=1)]

@@ -12,6 +12,7 @@ from rfm_spark.insight.figures import KINDS, Group, together
 from rfm_spark.order_statistics import FEW, Key, Population
 
 EVERYBODY = "everybody"
+_ACCURACY = 1_000
 
 
 def medians(
@@ -40,7 +41,9 @@ def medians(
     places = {key: Population(count) for key, count in counts.items()}
     if max(counts.values(), default=0) > FEW:
         halves = {name: [0.5] for name in features}
-        places |= order_statistics.populations(customers, metrics, halves, groupings)
+        places |= order_statistics.populations(
+            customers, metrics, halves, groupings, accuracy=_ACCURACY
+        )
     ranks = {key: {(n + 1) // 2, n // 2 + 1} for key, n in counts.items() if n}
     found = order_statistics.standings(customers, metrics, groupings, places, ranks)
     return {

@@ -9,7 +9,8 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from rfm_spark.config.sources import Customers, Log
+from rfm_spark.config.source import Log
+from rfm_spark.config.sources import Customers
 from rfm_spark.errors import DataError
 from rfm_spark.ingest import exploring
 from rfm_spark.ingest.days import DayRange

@@ -11,7 +11,8 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
-from rfm_spark.config.sources import Balances, Events, FeatureSource, Log, Transactions
+from rfm_spark.config.source import Log
+from rfm_spark.config.sources import Balances, Events, FeatureSource, Transactions
 from rfm_spark.ingest import cleaning, measures
 from rfm_spark.ingest.days import DayRange, moved
 from rfm_spark.ingest.mapping import check_log_date, check_pattern

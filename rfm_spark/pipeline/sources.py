@@ -10,7 +10,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from rfm_spark.config.sources import Source
+from rfm_spark.config.source import Source
 from rfm_spark.errors import DataError, RfmSparkError
 from rfm_spark.ingest.mapping import own_columns
 from rfm_spark.ingest.reading import Place, first_line, read_source, referenced_columns

@@ -12,10 +12,16 @@ from rfm_spark import schemas
 from rfm_spark.config.naming import digest
 from rfm_spark.errors import ModelError
 from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.stored_thresholds import (
+    newest_alike,
+    stored_thresholds,
+    stored_version,
+    use_hash,
+)
 from rfm_spark.scoring.cuts import Cut, Role, Ties, cut
 from rfm_spark.scoring.methods import FIXED
 from rfm_spark.scoring.scores import has_no_purchase, with_scores
-from rfm_spark.scoring.thresholds import Thresholds, threshold_records, thresholds_from
+from rfm_spark.scoring.thresholds import Thresholds, threshold_records
 
 _TABLE = schemas.SCORE_THRESHOLDS
 
@@ -31,10 +37,10 @@ def cut_thresholds(context: Context, features: DataFrame, *, snapshot_date: date
     """
     scoring = context.settings.scoring
     version = scoring.thresholds_version
-    given = _stored_version(context, version) if version is not None else None
+    given = stored_version(context, version) if version is not None else None
     fixed = _fixed_cuts(context, given)
     is_whole = given is not None and set(fixed) == set(scoring.feature_by_role)
-    if is_whole and given is not None and given.use_hash == _use_hash(context):
+    if is_whole and given is not None and given.use_hash == use_hash(context):
         return given
     purchasers = features.where(~has_no_purchase())
     roles = {
@@ -64,10 +70,10 @@ def thresholds_in_force(
     if context.settings.scoring.refresh == "every_run":
         return cut_thresholds(context, features, snapshot_date=snapshot_date)
     if _all_fixed(context):
-        known = _newest_alike(context, snapshot_date)
+        known = newest_alike(context, snapshot_date)
         return known or cut_thresholds(context, features, snapshot_date=snapshot_date)
     thresholds = stored_thresholds(context, snapshot_date=snapshot_date)
-    if thresholds is None or thresholds.use_hash == _use_hash(context):
+    if thresholds is None or thresholds.use_hash == use_hash(context):
         return thresholds
     return _store(context, thresholds.cuts, thresholds.customers, snapshot_date)
 
@@ -83,30 +89,6 @@ def lacks_thresholds(context: Context, *, snapshot_date: date) -> bool:
     return stored_thresholds(context, snapshot_date=snapshot_date) is None
 
 
-def stored_thresholds(context: Context, *, snapshot_date: date) -> Thresholds | None:
-    """The edges with the largest snapshot date up to this one; None where there are none.
-
-    Raises:
-        ModelError: They were cut with other roles, bins or methods than the configuration has.
-    """
-    known = _known(context, snapshot_date)
-    if known is None:
-        return None
-    of_date = _of_newest_date(known)
-    if not of_date:
-        return None
-    wanted = context.settings.scoring.edges_hash
-    alike = [thresholds for thresholds in of_date if thresholds.scoring_hash == wanted]
-    if not alike:
-        raise ModelError(
-            f"the score edges in force at {snapshot_date} ({of_date[0].version}) were cut with "
-            "other scoring.roles, bins or method than the configuration has now; go back to those, "
-            f"or cut new ones with `rfm-spark run --snapshot-date {snapshot_date} --retrain`"
-        )
-    use = _use_hash(context)
-    return next((thresholds for thresholds in alike if thresholds.use_hash == use), alike[0])
-
-
 def scored(context: Context, features: DataFrame, thresholds: Thresholds) -> DataFrame:
     """``customer_features`` with the scores that these edges give."""
     scoring = context.settings.scoring
@@ -120,50 +102,6 @@ def scored(context: Context, features: DataFrame, thresholds: Thresholds) -> Dat
 
 def _all_fixed(context: Context) -> bool:
     return set(context.settings.scoring.method_by_role.values()) == {FIXED}
-
-
-def _known(context: Context, snapshot_date: date) -> DataFrame | None:
-    table = context.read_or_none(_TABLE.name)
-    return None if table is None else table.where(F.col("snapshot_date") <= F.lit(snapshot_date))
-
-
-def _newest_alike(context: Context, snapshot_date: date) -> Thresholds | None:
-    """The newest edges with the same settings, rule map and weights."""
-    known = _known(context, snapshot_date)
-    if known is None:
-        return None
-    hashes = context.settings.scoring.edges_hash, _use_hash(context)
-    alike = known.where((F.col("scoring_hash") == hashes[0]) & (F.col("use_hash") == hashes[1]))
-    return next(iter(_of_newest_date(alike)), None)
-
-
-def _of_newest_date(known: DataFrame) -> list[Thresholds]:
-    """The versions of the newest date, in order of their names."""
-    newest = known.agg(F.max("snapshot_date")).collect()[0][0]
-    if newest is None:
-        return []
-    rows = known.where(F.col("snapshot_date") == F.lit(newest)).collect()
-    versions = sorted({row["thresholds_version"] for row in rows})
-    return [thresholds_from(r for r in rows if r["thresholds_version"] == v) for v in versions]
-
-
-def _stored_version(context: Context, version: str) -> Thresholds:
-    """The stored edges that ``scoring.thresholds_version`` names."""
-    table = context.read_or_none(_TABLE.name)
-    rows = []
-    if table is not None:
-        rows = table.where(F.col("thresholds_version") == version).collect()
-    if not rows:
-        versions = []
-        if table is not None:
-            newest = table.select("snapshot_date", "thresholds_version").distinct()
-            newest = newest.orderBy(F.desc("snapshot_date"), "thresholds_version").limit(5)
-            versions = [row["thresholds_version"] for row in newest.collect()]
-        raise ModelError(
-            f"scoring.thresholds_version: score_thresholds has no version {version!r}; the newest "
-            f"there are: {', '.join(versions) or 'none yet'}"
-        )
-    return thresholds_from(rows)
 
 
 def _fixed_cuts(context: Context, given: Thresholds | None) -> dict[str, Cut]:
@@ -190,23 +128,18 @@ def _fixed_cuts(context: Context, given: Thresholds | None) -> dict[str, Cut]:
     return {role: given.cuts[role] for role in fixed}
 
 
-def _use_hash(context: Context) -> str:
-    """Changes with the rule map and the weights that edges are used with."""
-    return digest([context.rule_map.digest, context.settings.scoring.weight_by_role])
-
-
 def _store(
     context: Context, cuts: Mapping[str, Cut], customers: int, snapshot_date: date
 ) -> Thresholds:
-    scoring, use_hash = context.settings.scoring, _use_hash(context)
+    scoring, in_use = context.settings.scoring, use_hash(context)
     edges = [[one.method, one.edges, one.customer_ids] for one in cuts.values()]
-    version = f"{snapshot_date}-{digest([edges, scoring.edges_hash, use_hash])}"
+    version = f"{snapshot_date}-{digest([edges, scoring.edges_hash, in_use])}"
     shared = {
         "thresholds_version": version,
         "snapshot_date": snapshot_date,
         "customers": customers,
         "scoring_hash": scoring.edges_hash,
-        "use_hash": use_hash,
+        "use_hash": in_use,
         "rules": context.rule_map.name,
         "rules_hash": context.rule_map.digest,
         "rules_map": context.rule_map.as_json(),
@@ -230,7 +163,7 @@ def _store(
         version,
         snapshot_date,
         scoring.edges_hash,
-        use_hash,
+        in_use,
         customers,
         cuts,
         scoring.feature_by_role,
