@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rfm_spark.pipeline import Context
 
 UNEXPECTED = 1
+_MOST_CASES = 30
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -142,10 +143,14 @@ def _display(log_format: str) -> TerminalDisplay | JsonDisplay:
 def _check(configuration: Configuration, *, verbose: bool) -> None:
     rule_map = configuration.rule_map
     pairs = disordered_pairs(rule_map)
-    lines = [f"configuration {configuration.config_hash}: fine", *_coverage_lines(rule_map)]
+    lines = [
+        f"configuration {configuration.config_hash}: fine",
+        *_coverage_lines(rule_map, verbose=verbose),
+    ]
     if not rule_map.features:
+        pairs_of = "pair of codes" if len(pairs) == 1 else "pairs of codes"
         lines.append(
-            f"{len(pairs)} pairs of codes where the better code has the worse segment"
+            f"{len(pairs)} {pairs_of} where the better code has the worse segment"
             + ("" if verbose or not pairs else " (-v lists them)")
         )
     if verbose:
@@ -158,17 +163,19 @@ def _check(configuration: Configuration, *, verbose: bool) -> None:
     sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _coverage_lines(rule_map: RuleMap) -> list[str]:
+def _coverage_lines(rule_map: RuleMap, *, verbose: bool) -> list[str]:
     """What a rule map covers, and what it leaves to its ``otherwise`` or to its order."""
     covered = coverage(rule_map)
     what = "cases of scores and features" if rule_map.features else "codes"
     parts = f"rule map {rule_map.name}: {len(rule_map.segments)} segments, {covered.cases} {what}"
     lines = []
     if covered.uncovered and rule_map.otherwise is not None:
-        separator = "; " if rule_map.features else " "
+        cases = covered.uncovered if verbose else covered.uncovered[:_MOST_CASES]
+        listed = ("; " if rule_map.features else " ").join(cases)
+        more = "" if len(cases) == len(covered.uncovered) else " ... (-v lists them all)"
         lines.append(
             f"{len(covered.uncovered)} {what} that no rule covers go to "
-            f"{rule_map.otherwise.name}: {separator.join(covered.uncovered)}"
+            f"{rule_map.otherwise.name}: {listed}{more}"
         )
     if covered.doubled:
         lines.append(f"{len(covered.doubled)} {what} that several rules claim go to the first")

@@ -277,3 +277,12 @@ def test_ranges_that_cannot_all_be_checked_are_refused(own_map) -> None:
     ]
     with pytest.raises(ConfigurationError, match="too many to be checked"):
         own_map("first_match: true\notherwise: {name: R}\nsegments:\n" + "\n".join(rules))
+
+
+def test_the_readmes_own_map_is_one(own_map) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    text = next(b.split("```")[0] for b in readme.split("```yaml\n") if b.startswith("first_match"))
+    rule_map = own_map(text)
+    rich = {"aum": 100_000.0, "recency_days": 9.0}
+    assert rule_map.segment_of((2, 1, 1), rich).name == "Rich and silent"
+    assert rule_map.segment_of((3, 1, 1), rich).name == "Fresh"
