@@ -12,16 +12,15 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from rfm_spark import __version__
+from rfm_spark.checking import check_lines
 from rfm_spark.config import Configuration, RfmSettings, load_configuration
 from rfm_spark.errors import ConfigurationError, RfmSparkError
-from rfm_spark.rules import RuleMap, cell_name, coverage, disordered_pairs
 
 if TYPE_CHECKING:
     from rfm_spark.display import JsonDisplay, TerminalDisplay
     from rfm_spark.pipeline import Context
 
 UNEXPECTED = 1
-_MOST_CASES = 30
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         configuration = load_configuration(options.config, options.set)
         if options.command == "check":
-            _check(configuration, verbose=options.verbose)
+            lines = check_lines(configuration, verbose=options.verbose)
+            sys.stdout.write("\n".join(lines) + "\n")
         else:
             _execute(options, configuration, display)
     except RfmSparkError as error:
@@ -107,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("SEGMENT", "SEGMENT"),
         help="two segments side by side, instead",
     )
+    describe.add_argument("--kind", choices=["rfm", "cluster"], help="of segments to compare")
     command("check", "check configuration and rule map, without data and without Java", common)
     command("schema", "print the JSON Schema of the configuration, for editors")
     return parser
@@ -140,51 +141,6 @@ def _display(log_format: str) -> TerminalDisplay | JsonDisplay:
     return JsonDisplay() if log_format == "json" else TerminalDisplay()
 
 
-def _check(configuration: Configuration, *, verbose: bool) -> None:
-    rule_map = configuration.rule_map
-    pairs = disordered_pairs(rule_map)
-    lines = [
-        f"configuration {configuration.config_hash}: fine",
-        *_coverage_lines(rule_map, verbose=verbose),
-    ]
-    if not rule_map.features:
-        pairs_of = "pair of codes" if len(pairs) == 1 else "pairs of codes"
-        lines.append(
-            f"{len(pairs)} {pairs_of} where the better code has the worse segment"
-            + ("" if verbose or not pairs else " (-v lists them)")
-        )
-    if verbose:
-        for better, worse in pairs:
-            names = [rule_map.segment_of(code) for code in (better, worse)]
-            described = [segment.name if segment else "nothing" for segment in names]
-            lines.append(
-                f"  {cell_name(better)} {described[0]} < {cell_name(worse)} {described[1]}"
-            )
-    sys.stdout.write("\n".join(lines) + "\n")
-
-
-def _coverage_lines(rule_map: RuleMap, *, verbose: bool) -> list[str]:
-    """What a rule map covers, and what it leaves to its ``otherwise`` or to its order."""
-    covered = coverage(rule_map)
-    what = "cases of scores and features" if rule_map.features else "codes"
-    parts = f"rule map {rule_map.name}: {len(rule_map.segments)} segments, {covered.cases} {what}"
-    lines = []
-    if covered.uncovered and rule_map.otherwise is not None:
-        cases = covered.uncovered if verbose else covered.uncovered[:_MOST_CASES]
-        listed = ("; " if rule_map.features else " ").join(cases)
-        more = "" if len(cases) == len(covered.uncovered) else " ... (-v lists them all)"
-        lines.append(
-            f"{len(covered.uncovered)} {what} that no rule covers go to "
-            f"{rule_map.otherwise.name}: {listed}{more}"
-        )
-    if covered.doubled:
-        lines.append(f"{len(covered.doubled)} {what} that several rules claim go to the first")
-    silent = [segment.name for segment in rule_map.segments if not segment.action]
-    if silent:
-        lines.append(f"without a marketing action: {', '.join(silent)}")
-    return [parts + ("" if covered.uncovered or covered.doubled else ", each covered once"), *lines]
-
-
 def _execute(
     options: argparse.Namespace,
     configuration: Configuration,
@@ -193,6 +149,9 @@ def _execute(
     """Start Spark and run a stage. Spark is imported here, so that the rest answers at once."""
     if options.command == "ingest" and options.first and options.first > options.last:
         raise ConfigurationError(f"--from {options.first} lies after --to {options.last}")
+    compared = getattr(options, "compare", None) or ("", None)
+    if compared[0] == compared[1]:
+        raise ConfigurationError(f"--compare takes two segments, and got {compared[0]} twice")
     start = time.monotonic()
     try:
         from rfm_spark import pipeline  # noqa: PLC0415
@@ -241,7 +200,9 @@ def _describe(context: Context, options: argparse.Namespace) -> None:
     from rfm_spark import pipeline  # noqa: PLC0415
 
     if options.compare:
-        pipeline.compare(context, *options.compare, snapshot_date=options.snapshot_date)
+        pipeline.compare(
+            context, *options.compare, snapshot_date=options.snapshot_date, kind=options.kind
+        )
     else:
         pipeline.describe(context, snapshot_date=options.snapshot_date)
 

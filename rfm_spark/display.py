@@ -80,7 +80,7 @@ class TerminalDisplay:
         headings = ["customers", "share", f"revenue{unit}", "share"]
         headings += [f"AUM per day{unit}"] if has_aum else []
         for heading in headings:
-            table.add_column(heading, justify="right", no_wrap=True)
+            table.add_column(escape(heading), justify="right", no_wrap=True)
         table.add_column("what to do, and why")
         for line in lines:
             part = "" if line.revenue_share is None else f"{line.revenue_share:.1%}"
@@ -97,7 +97,9 @@ class TerminalDisplay:
         """Any figures as a table; the first column is text."""
         table = Table(title=escape(title), title_justify="left", title_style="bold", box=None)
         for place, heading in enumerate(headings):
-            table.add_column(heading, justify="right" if place else "left", no_wrap=not place)
+            table.add_column(
+                escape(heading), justify="right" if place else "left", no_wrap=not place
+            )
         for row in rows:
             table.add_row(*(escape(_shown(cell)) for cell in row))
         self._show(table)

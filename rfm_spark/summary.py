@@ -87,7 +87,10 @@ def _events(context: Context, snapshot_date: date, kind: str) -> list[str]:
     table = context.store.read("segment_events").where(
         (F.col("snapshot_date") == F.lit(snapshot_date)) & (F.col("kind") == kind)
     )
-    most = F.max_by(F.struct("segment", "rate", "lift", "lift_lower", "lift_upper"), "rate")
+    most = F.max_by(
+        F.struct("segment", "rate", "lift", "lift_lower", "lift_upper"),
+        F.struct("rate", "segment_customers", "segment"),
+    )
     events = table.groupBy("event").agg(
         F.sum("customers").alias("customers"),
         F.sum("segment_customers").alias("everybody"),

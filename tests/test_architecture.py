@@ -32,14 +32,15 @@ ALLOWED = {
     },
     "display": set(),
     "summary": {"pipeline", "insight", "display"},
+    "checking": {"config", "rules"},
     "cli": {
         "pipeline",
         "session",
         "config",
         "display",
         "summary",
+        "checking",
         "errors",
-        "rules",
         "jdbc_drivers",
     },
 }

@@ -125,7 +125,7 @@ def test_what_does_not_fit_is_named(shop, capsys, settings, status, expected) ->
         ("sources.customers.attributes.num_logins=region", "name of another column"),
         ("sources.engagement.featurez={}", "did you mean features?"),
         ("sources.custumers={path: x}", "did you mean customers?"),
-        ("sources.events={path: x}", "sources.events: is not a setting"),
+        ("sources.events={path: x}", "sources.events.columns: is required"),
     ],
 )
 def test_names_are_checked_without_data(project, capsys, setting, expected) -> None:

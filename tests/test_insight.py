@@ -130,6 +130,31 @@ def test_eta_squared_at_its_ends(spark) -> None:
     assert eta_squared(g.sums["recency_days"] for g in segments["cluster"].values()) == 0.0
 
 
+def test_a_feature_that_is_constant_in_a_segment_has_no_deviation_there(spark) -> None:
+    """Regression: rounding left a trace of a deviation, or a negative square."""
+    values = [("a", 1), ("a", 1), ("a", 1), ("b", 2), ("b", 3), ("c", 2), ("c", 2)]
+    rows = [(n, s, "A", v, Decimal(1), None, None) for n, (s, v) in enumerate(values)]
+    frames, segments = groups_of(spark.createDataFrame(rows, CUSTOMERS))
+    a, b, c = (segments["rfm"][name].sums["recency_days"] for name in "abc")
+    frame = frames["recency_days"]
+    assert (a.std(frame), c.std(frame)) == (0.0, 0.0)
+    assert standardised_difference(a, c, frame) is None
+    assert standardised_difference(a, b, frame) == pytest.approx(-1.5 / math.sqrt(0.25))
+    whole = eta_squared([a, b, c])
+    assert whole == pytest.approx(1 - 0.5 / (3 * 1 + 4 + 9 + 8 - 144 / 7))
+
+
+def test_sums_of_large_counts_do_not_overflow(spark) -> None:
+    """Regression: microseconds since 1970 as a feature, added up over customers."""
+    frame = spark.range(9_000).select(
+        F.lit(2**50).alias("x"),
+        F.lit(Decimal(1)).cast("decimal(28,2)").alias("monetary"),
+        F.lit("a").alias("rfm_segment"),
+    )
+    found = figures.groups(frame, ["rfm_segment"], figures.frames(frame, ["x"]))
+    assert found["a",].sums["x"].mean == 2.0**50
+
+
 def test_cramers_v_is_that_of_scipy() -> None:
     table = {("a", "x"): 10, ("a", "y"): 30, ("b", "x"): 25, ("c", "y"): 4, ("c", "z"): 9}
     dense = [[table.get((row, column), 0) for column in "xyz"] for row in "abc"]
@@ -242,6 +267,19 @@ def test_distributions_of_nobody_and_of_nothing(customers) -> None:
     assert correlations(nothing, ["aum_per_day", "monetary"]) == []
 
 
+def test_a_pair_that_does_not_vary_where_both_are_known_has_no_correlation(spark) -> None:
+    """Regression: Spark's own corr divides by zero there."""
+    rows = [(1, 1.0), (1, 2.0), (9, None)]
+    frame = spark.createDataFrame(rows, "orders bigint, last_login_days double")
+    ansi = "spark.sql.ansi.enabled"
+    before = spark.conf.get(ansi)
+    spark.conf.set(ansi, "true")
+    try:
+        assert correlations(frame, ["orders", "last_login_days"]) == []
+    finally:
+        spark.conf.set(ansi, before)
+
+
 def test_standardised_differences_do_not_depend_on_the_scale(customers, crowd) -> None:
     frames, segments = groups_of(customers)
     one, other = segments["rfm"]["Champions"], segments["rfm"]["Lost"]
@@ -292,7 +330,10 @@ def test_an_insight_of_one_side_or_of_none() -> None:
     assert portrait(("monetary", "monetary", -5.0, 0.0), revenue=None).startswith(
         "12.3% of customers: close"
     )
+    refunded = portrait(("monetary", "monetary", -50.0, 100.0), currency="EUR")
+    assert "revenue: negative net spend (EUR -50, average EUR 100): upsell" in refunded
     assert "without any purchase so far" in portrait(("recency", "recency_days", None, 4.0))
+    assert "without last login days" in portrait(("recency", "last_login_days", None, 4.0))
 
 
 def test_extra_features_are_called_by_their_names_and_aum_by_money() -> None:

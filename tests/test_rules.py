@@ -197,6 +197,19 @@ def test_a_rule_that_can_never_fire_is_refused(own_map) -> None:
         ("segments:\n- {name: A}\n", "give `codes`, or a range"),
         ("segments: []\n", "at least 1 item"),
         ("bins: 2\nsegments:\n- {name: No purchase, r: [1, 2]}\n", "rename yours"),
+        ("segments:\n- {name: A, acton: x, r: [1, 5]}\n", "did you mean action"),
+        ("- A\n", "a list of rules"),
+        ("segments: [A]\n", "a rule is a section"),
+        ("bins: 2\notherwise: {name: ''}\nsegments:\n- {name: A, r: [1, 2]}\n", "at least 1"),
+        (
+            "bins: 2\notherwise: {name: No purchase}\nsegments:\n- {name: A, r: [2, 2]}\n",
+            "rename yours",
+        ),
+        (
+            "bins: 2\notherwise: {name: A, action: y}\n"
+            "segments:\n- {name: A, r: [2, 2], action: x}\n",
+            "A has two different actions",
+        ),
         (
             "segments:\n- {name: A, r: [1, 2], action: x}\n- {name: A, r: [3, 5], action: y}\n",
             "A has two different actions",
@@ -221,6 +234,13 @@ def test_an_unknown_map_names_the_nearest_bundled_one() -> None:
 def test_scores_of_two_digits_are_kept_apart() -> None:
     assert cell_name((5, 4, 3)) == "543"
     assert cell_name((10, 9, 1)) == "10-9-1"
+    assert cell_name((5, 4, 3), (10, 5, 5)) == "5-4-3"
+
+
+def test_a_map_that_is_not_utf_8_is_said(tmp_path) -> None:
+    (tmp_path / "own.yaml").write_bytes("segments:\n- {name: Caf\u00e9}\n".encode("latin-1"))
+    with pytest.raises(ConfigurationError, match="is not UTF-8"):
+        load_rule_map("own.yaml", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from datetime import date, timedelta
 
+import duckdb
 import pytest
+from pyspark.sql import functions as F
 from test_dirt import CONFIG, DAY, Dirt, report, write
 
 from rfm_spark.features.aum import BalanceRules
@@ -13,6 +15,7 @@ from rfm_spark.features.rfm import purchase_history
 from rfm_spark.features.state import balance_history
 from rfm_spark.ingest import daily
 from rfm_spark.pipeline import logs
+from rfm_spark.scoring.cuts import Role, cut
 
 ROWS = (
     "customer_id string, instant timestamp, activity_date date, amount decimal(28,2), "
@@ -78,3 +81,36 @@ def test_a_rewritten_day_touches_the_files_of_that_day(project, spark) -> None:
     written = {str(file.relative_to(folder)) for file in folder.rglob("*.parquet")} - before
     assert written
     assert {name.split("/")[0] for name in written} == {f"activity_date={last}"}
+
+
+@pytest.mark.slow
+def test_edges_of_five_million_customers_are_those_of_duckdb(spark, tmp_path) -> None:
+    """Days, counts with half of the customers at 1, and spend in cents; also the ties of NTILE."""
+
+    def uniform(seed: int):
+        return F.pmod(F.xxhash64("id", F.lit(seed)), F.lit(1 << 40)) / F.lit(float(1 << 40))
+
+    customers = spark.range(5_000_000).select(
+        F.concat(F.lit("C-"), "id").alias("customer_id"),
+        F.floor(1 - 60 * F.log(1 - uniform(1))).cast("int").alias("recency_days"),
+        F.floor(F.pow(1 - uniform(2), -0.7)).cast("bigint").alias("orders"),
+        F.exp(4 + 4 * uniform(3) * uniform(4)).cast("decimal(28,2)").alias("monetary"),
+    )
+    customers.write.parquet(str(tmp_path / "customers"))
+    stored = spark.read.parquet(str(tmp_path / "customers"))
+    names = ("recency_days", "orders", "monetary")
+    exact = {name: cut(stored, {name: Role(name, 5, "value")})[name][0] for name in names}
+    ntile = cut(stored, {"orders": Role("orders", 5, "ntile")})["orders"][0]
+    base = duckdb.connect()
+    files = f"'{tmp_path}/customers/*.parquet'"
+    for name in names:
+        query = f"SELECT quantile_disc({name}, [0.2, 0.4, 0.6, 0.8]) FROM {files}"
+        assert exact[name].edges == tuple(float(edge) for edge in base.sql(query).fetchone()[0])
+    last = f"""
+        SELECT max((orders, customer_id)) FROM (
+            SELECT orders, customer_id, ntile(5) OVER (ORDER BY orders, customer_id) AS bucket
+            FROM {files})
+        WHERE bucket < 5 GROUP BY bucket ORDER BY bucket
+    """
+    found = list(zip(ntile.edges, ntile.customer_ids, strict=True))
+    assert found == [(float(orders), name) for ((orders, name),) in base.sql(last).fetchall()]

@@ -21,7 +21,7 @@ from rfm_spark.config.rule_maps import load_rule_map
 from rfm_spark.scoring import ties as ties_room
 from rfm_spark.scoring.cuts import Cut, Role, cut
 from rfm_spark.scoring.methods import CUT_METHODS
-from rfm_spark.scoring.scores import nearest_code, score, with_scores
+from rfm_spark.scoring.scores import nearest_code, score, score_counts, with_scores
 from rfm_spark.scoring.segments import segment_by
 from rfm_spark.scoring.thresholds import threshold_records, thresholds_from
 
@@ -229,17 +229,21 @@ def test_no_task_sees_all_customers_while_edges_are_cut(spark, capsys) -> None:
     assert "SinglePartition" not in plan
 
 
-def test_ties_that_merge_bins_are_counted(spark) -> None:
-    _, ties = cut_of(spark, [1] * 7 + [2, 3, 4])
-    assert (ties.empty_scores, ties.shared, ties.split) == ((2, 3), {1.0: 7}, False)
-    _, ties = cut_of(spark, [1, 2, 3, 4] + [5] * 6)
-    assert (ties.empty_scores, ties.shared) == ((4, 5), {5.0: 6})
-    _, ties = cut_of(spark, [1, 2, 3, 4, 5])
-    assert (ties.empty_scores, ties.shared) == ((), {})
-    _, ties = cut_of(spark, [1] * 7 + [2, 3, 4], "rank")
-    assert (ties.empty_scores, ties.shared, ties.split) == ((), {1.0: 7}, True)
-    _, ties = cut_of(spark, [1, 1, 2, 2, 3, 3, 4, 4, 5, 5], "ntile")
-    assert (ties.shared, ties.split) == ({}, False)
+def counts_of(spark, values, method="value"):
+    """Edges that several customers share, and the customers of each score."""
+    one, shared = cut_of(spark, values, method)
+    frame = customers(spark, values).withColumn("last_activity_date", F.lit(date(2024, 1, 1)))
+    counts = score_counts(frame, {"monetary": "x"}, {"monetary": one})["monetary"]
+    return shared, list(counts.values())
+
+
+def test_what_ties_do_to_scores_is_counted(spark) -> None:
+    assert counts_of(spark, [1] * 7 + [2, 3, 4]) == ({1.0: 7}, [7, 0, 0, 1, 2])
+    assert counts_of(spark, [1, 2, 3, 4] + [5] * 6) == ({5.0: 6}, [2, 2, 6, 0, 0])
+    assert counts_of(spark, [1, 2, 3, 4, 5]) == ({}, [1] * 5)
+    assert counts_of(spark, [1] * 7 + [2, 3, 4], "rank") == ({1.0: 7}, [2] * 5)
+    assert counts_of(spark, [0.1, 0.2, 0.3], "r") == ({}, [3, 0, 0, 0, 0])
+    assert counts_of(spark, [], "qcut") == ({}, [0] * 5)
 
 
 def test_values_outside_the_range_of_a_cut_get_the_lowest_and_the_highest_score(spark) -> None:
@@ -254,6 +258,14 @@ def test_values_outside_the_range_of_a_cut_get_the_lowest_and_the_highest_score(
         "r": [1, 2, 2, 3, 3],
         "rank": [1, 2, 2, 2, 3],
     }
+
+
+def test_a_null_scores_1_whatever_the_edges(spark) -> None:
+    """Regression: without edges a missing recency was the best one."""
+    frame = spark.createDataFrame([(1, None), (2, 5.0)], "customer_id bigint, x double")
+    cuts = {"none": Cut("value", 5, ()), "some": Cut("value", 5, (1.0, 2.0, 3.0, 4.0))}
+    assert scores_of(frame, cuts) == {"none": [1, 1], "some": [1, 5]}
+    assert scores_of(frame, cuts, small_is_best=True) == {"none": [1, 5], "some": [1, 1]}
 
 
 def scored(spark, rows, roles=ROLES, **more):
@@ -291,6 +303,19 @@ def test_a_score_of_two_digits_keeps_the_cell_readable(spark) -> None:
     rows = [(1, date(2024, 1, 1), 1, 7, Decimal("50.01"))]
     ten = Cut("value", 10, tuple(range(9)))
     assert scored(spark, rows, frequency=ten).first()["rfm_cell"] == "5-8-5"
+
+
+def test_everybody_without_a_purchase_scores_1_also_in_aum(spark) -> None:
+    """Regression: they had the score of what they hold, and bins of AUM changed the cell."""
+    rows = [(1, date(2024, 1, 1), 1, 7, Decimal("50.01")), (2, None, None, 0, Decimal("0.00"))]
+    frame = spark.createDataFrame(rows, FEATURES).withColumn("aum", F.lit(900.0))
+    cuts = {role: Cut("value", 5, (1, 2, 3, 4)) for role in ROLES} | {
+        "aum": Cut("value", 10, tuple(range(9)))
+    }
+    weights = dict.fromkeys(cuts, 1.0)
+    labelled = with_scores(frame, roles=ROLES | {"aum": "aum"}, cuts=cuts, weights=weights)
+    found = labelled.orderBy("customer_id").select("a_score", "rfm_cell", "rfm_score").collect()
+    assert [tuple(row) for row in found] == [(10, "555", 6.25), (1, "111", 1.0)]
 
 
 def test_every_code_gets_the_segment_of_the_map(spark) -> None:

@@ -25,6 +25,7 @@ from rfm_spark.config.yaml_file import parse_yaml
 from rfm_spark.errors import ConfigurationError
 from rfm_spark.schemas import FEATURE_LABELS
 
+SegmentName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Scores = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 
 
@@ -34,18 +35,25 @@ class RuleEntry(Settings):
     model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
     __pydantic_extra__: dict[str, tuple[float | None, float | None]] = Field(init=False)
 
-    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    name: SegmentName
     action: str = ""
     codes: Annotated[list[int | str], Field(min_length=1)] | None = None
     r: Scores | None = None
     f: Scores | None = None
     m: Scores | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, values: Any, info: ValidationInfo) -> Any:
+        if not isinstance(values, dict):
+            raise ValueError("a rule is a section with `name:` and what it asks for")
+        features = (info.context or {}).get("features", [])
+        for key in values:
+            known(str(key), [*cls.model_fields, *features], "a key of a rule, nor a feature")
+        return values
+
     @model_validator(mode="after")
-    def _says_something(self, info: ValidationInfo) -> RuleEntry:
-        known_features = (info.context or {}).get("features", [])
-        for feature in self.features:
-            known(feature, known_features, "a feature of a rule")
+    def _says_something(self) -> RuleEntry:
         if self.codes is not None and self.scores:
             raise ValueError("give either `codes` or ranges of `r`, `f`, `m`")
         if self.codes is None and not self.scores and not self.features:
@@ -76,7 +84,7 @@ class RuleEntry(Settings):
 class Otherwise(Settings):
     """The segment of codes that no rule covers."""
 
-    name: str
+    name: SegmentName
     action: str = ""
 
 
@@ -96,12 +104,19 @@ class RuleMapFile(Settings):
             ValueError: Two rules of a segment name different actions.
         """
         actions: dict[str, str] = {}
-        for entry in self.segments:
+        for entry in (*self.segments, *([self.otherwise] if self.otherwise else ())):
             action = actions.setdefault(entry.name, entry.action) or entry.action
             if entry.action not in ("", action):
                 raise ValueError(f"{entry.name} has two different actions")
             actions[entry.name] = action
         return tuple(entry.as_rule(actions[entry.name]) for entry in self.segments)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_segments(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            raise ValueError("a rule map is a file with `segments:`, a list of rules")
+        return values
 
 
 def bundled_rule_maps() -> list[str]:
@@ -136,6 +151,8 @@ def load_rule_map(
     else:
         try:
             text = (folder / name).read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ConfigurationError(f"the rule map {name} is not UTF-8: {error}") from None
         except OSError:
             near = difflib.get_close_matches(name, bundled, n=1)
             hint = f"did you mean {near[0]}?" if near else f"bundled: {', '.join(bundled)}"

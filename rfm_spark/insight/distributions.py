@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from rfm_spark import order_statistics
@@ -74,17 +74,18 @@ def correlations(customers: DataFrame, features: Sequence[str]) -> list[tuple[st
     pairs = list(itertools.combinations(features, 2))
     if not pairs:
         return []
-    columns = [
-        F.corr(F.col(one).cast("double"), F.col(other).cast("double")).alias(f"corr_{i}")
-        for i, (one, other) in enumerate(pairs)
-    ]
+    columns = [_correlation(*pair).alias(f"corr_{i}") for i, pair in enumerate(pairs)]
     row = customers.agg(*columns).collect()[0]
-    known = [
-        (*pair, row[f"corr_{i}"])
-        for i, pair in enumerate(pairs)
-        if row[f"corr_{i}"] is not None and not math.isnan(row[f"corr_{i}"])
-    ]
+    found = [(*pair, _finite(row[f"corr_{i}"])) for i, pair in enumerate(pairs)]
+    known = [(one, other, r) for one, other, r in found if r is not None]
     return sorted(known, key=lambda one: (-abs(one[2]), one[0], one[1]))
+
+
+def _correlation(one: str, other: str) -> Column:
+    """Null where one of the two does not vary; Spark's own would divide by zero there."""
+    has_both = F.col(one).isNotNull() & F.col(other).isNotNull()
+    first, second = (F.when(has_both, F.col(name).cast("double")) for name in (one, other))
+    return F.try_divide(F.covar_pop(first, second), F.stddev_pop(first) * F.stddev_pop(second))
 
 
 def _quantiles(customers: DataFrame, counts: dict[str, int]) -> dict[tuple[str, int], float]:

@@ -35,17 +35,26 @@ class Frame:
 
 @dataclass(frozen=True)
 class Sums:
-    """Of one feature in one group: values that are not null, their sum, and about the center."""
+    """Of one feature in one group: values that are not null, their sum, and about the center.
+
+    ``least`` and ``most`` are the smallest and the largest value, None without any.
+    """
 
     count: int = 0
+    least: float | None = None
+    most: float | None = None
     total: Decimal = Decimal(0)
     deviations: Fraction = Fraction(0)
     squares: Fraction = Fraction(0)
 
     def __add__(self, other: Sums) -> Sums:
         """The sums of both groups together."""
+        if not self.count or not other.count:
+            return self if self.count else other
         return Sums(
             self.count + other.count,
+            min(one for one in (self.least, other.least) if one is not None),
+            max(one for one in (self.most, other.most) if one is not None),
             self.total + other.total,
             self.deviations + other.deviations,
             self.squares + other.squares,
@@ -58,8 +67,13 @@ class Sums:
 
     @property
     def scatter(self) -> Fraction:
-        """Sum of squared deviations from the mean, in squared units of the frame."""
-        return self.squares - self.deviations**2 / self.count if self.count else Fraction(0)
+        """Sum of squared deviations from the mean, in squared units of the frame.
+
+        Exactly 0 for equal values, of which rounding would leave a trace.
+        """
+        if self.least == self.most:
+            return Fraction(0)
+        return max(Fraction(0), self.squares - self.deviations**2 / self.count)
 
     def std(self, frame: Frame) -> float | None:
         """Sample standard deviation (n - 1); None below two values."""
@@ -84,8 +98,9 @@ class Group:
 
 def exact_total(customers: DataFrame, name: str) -> Column:
     """Sum of a numeric column; doubles are rounded to eight decimals before they are added up."""
-    is_double = customers.schema[name].dataType.simpleString() in ("double", "float")
-    return F.sum(F.col(name).cast("decimal(38,8)") if is_double else F.col(name))
+    type_ = customers.schema[name].dataType.simpleString()
+    exact = {"double": "decimal(38,8)", "float": "decimal(38,8)", "bigint": "decimal(20,0)"}
+    return F.sum(F.col(name).cast(exact.get(type_, type_)))
 
 
 def exact_mean(customers: DataFrame, name: str) -> Column:
@@ -128,6 +143,8 @@ def groups(
         deviation = (value.cast("double") - F.lit(frame.center)) / F.lit(frame.unit)
         columns += [
             F.count(value).alias(f"count_{name}"),
+            F.min(value.cast("double")).alias(f"least_{name}"),
+            F.max(value.cast("double")).alias(f"most_{name}"),
             exact_total(customers, name).alias(f"total_{name}"),
             F.sum(_in_steps(deviation, frame)).alias(f"deviations_{name}"),
             F.sum(_in_steps(deviation * deviation, frame)).alias(f"squares_{name}"),
@@ -157,6 +174,8 @@ def _group(row: Row, frames: Mapping[str, Frame]) -> Group:
     sums = {
         name: Sums(
             row[f"count_{name}"],
+            row[f"least_{name}"],
+            row[f"most_{name}"],
             Decimal(row[f"total_{name}"] or 0),
             Fraction(row[f"deviations_{name}"] or 0, frame.steps),
             Fraction(row[f"squares_{name}"] or 0, frame.steps),

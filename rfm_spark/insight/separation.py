@@ -21,7 +21,7 @@ def eta_squared(segments: Iterable[Sums]) -> float | None:
     if not whole.scatter:
         return None
     within = sum((sums.scatter for sums in known), Fraction(0))
-    return float((whole.scatter - within) / whole.scatter)
+    return min(1.0, max(0.0, float((whole.scatter - within) / whole.scatter)))
 
 
 def cramers_v(table: Mapping[tuple[str, str], int]) -> float | None:

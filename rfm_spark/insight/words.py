@@ -9,6 +9,8 @@ from rfm_spark.schemas import FEATURE_LABELS, MONEY_FEATURES
 
 _CLOSE = (0.8, 1.25)
 """Ratios between these say nothing worth a word."""
+_WORDS = {"recency": ("recent", "not seen for long"), "frequency": ("rare", "frequent")}
+"""What less and more than other customers is called."""
 
 
 @dataclass(frozen=True)
@@ -82,21 +84,22 @@ def amount(feature: str, value: float, currency: str) -> str:
 
 def _trait(figure: Figure, currency: str) -> tuple[bool, str] | None:
     """Whether it speaks for the segment, and how; None where there is nothing to tell."""
+    name = label(figure.feature)
     if figure.role == "recency" and figure.own is None:
-        return False, "without any purchase so far"
-    if figure.own is None or figure.base is None or figure.base <= 0 or figure.own < 0:
+        is_purchase = figure.feature == "recency_days"
+        return False, "without any purchase so far" if is_purchase else f"without {name}"
+    if figure.own is None or figure.base is None or figure.base <= 0:
         return None
-    ratio, name = figure.own / figure.base, label(figure.feature)
+    ratio = figure.own / figure.base
     if _CLOSE[0] < ratio < _CLOSE[1]:
         return None
     own, base = (amount(figure.feature, n, currency) for n in (figure.own, figure.base))
-    if figure.role == "recency":
-        word = "recent" if ratio < 1 else "not seen for long"
-        return ratio < 1, f"{word} ({own} {name}, typically {base})"
-    if figure.role == "frequency":
-        word = "frequent" if ratio > 1 else "rare"
-        return ratio > 1, f"{word} ({own} {name}, typically {base})"
-    return ratio > 1, f"{ratio:.1f} x the average {name} ({own}, average {base})"
+    is_more = ratio > 1
+    if figure.role in _WORDS:
+        word = _WORDS[figure.role][is_more]
+        return is_more == (figure.role == "frequency"), f"{word} ({own} {name}, typically {base})"
+    times = f"{ratio:.1f} x the average" if ratio >= 0 else "negative"
+    return is_more, f"{times} {name} ({own}, average {base})"
 
 
 def _joined(parts: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from datetime import date
+from math import inf
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -26,7 +27,9 @@ from rfm_spark.pipeline.profiles import profiled_features
 _MOST_SHARES = 15
 
 
-def compare(context: Context, one: str, other: str, *, snapshot_date: date | None) -> None:
+def compare(
+    context: Context, one: str, other: str, *, snapshot_date: date | None, kind: str | None = None
+) -> None:
     """Show two segments' features and attributes with standardised differences, largest first.
 
     Both are rule segments or both are clusters, by their names.
@@ -36,6 +39,7 @@ def compare(context: Context, one: str, other: str, *, snapshot_date: date | Non
         one: A segment.
         other: The one it is compared with: a positive difference means that ``one`` has more.
         snapshot_date: The date; None takes the newest there is.
+        kind: ``rfm`` or ``cluster``; None takes rule segments where there are two of those names.
 
     Raises:
         DataError: No customer of the date is in one of them, or nothing has been labelled yet.
@@ -46,7 +50,7 @@ def compare(context: Context, one: str, other: str, *, snapshot_date: date | Non
     day, features = found
     context.display.stage("describe", f"{one} beside {other}, {day}")
     labels = context.read("customer_segments").where(F.col("snapshot_date") == F.lit(day))
-    kind = _kind(labels, one, other, day)
+    kind = _kind(labels, one, other, day, [kind] if kind else list(KINDS))
     chosen = labels.where(F.col(KINDS[kind]).isin(one, other))
     customers = features.join(
         chosen.select("customer_id", *KINDS.values()), on="customer_id", how="inner"
@@ -57,25 +61,25 @@ def compare(context: Context, one: str, other: str, *, snapshot_date: date | Non
         attributes = context.settings.sources.attributes
         counts = attribute_shares.attribute_counts(customers, attributes)
     headings = ["feature", *(f"{s} of {n}" for s in ("mean", "median") for n in (one, other))]
-    title = f"{one} beside {other}, {day}: differences of means in pooled standard deviations"
+    what = {"rfm": "rule segments", "cluster": "clusters"}[kind]
+    title = f"{what}, {day}: difference of the means in pooled standard deviations"
     context.display.table(title, [*headings, "difference"], rows)
     shares = [
         row for name in attributes for row in _share_rows(counts[name], name, kind, one, other)
     ]
     if shares:
-        shares.sort(key=lambda row: (-abs(row[-1] or 0), row[0]))
+        shares.sort(key=lambda one: (-one[0], one[1][0]))
         context.display.table(
             "attributes that differ most, among customers of whom they are known",
             ("attribute", one, other, "difference"),
-            shares[:_MOST_SHARES],
+            [row for _, row in shares[:_MOST_SHARES]],
         )
 
 
-def _kind(labels: DataFrame, one: str, other: str, day: date) -> str:
-    """The kind of segment that has both names."""
+def _kind(labels: DataFrame, one: str, other: str, day: date, kinds: Sequence[str]) -> str:
+    """The first kind of segment that has both names."""
     names: dict[str, set[str]] = {
-        kind: {row[0] for row in labels.select(column).distinct().collect()}
-        for kind, column in KINDS.items()
+        kind: {row[0] for row in labels.select(KINDS[kind]).distinct().collect()} for kind in kinds
     }
     for kind, known in names.items():
         if {one, other} <= known:
@@ -114,18 +118,26 @@ def _feature_rows(
         )
         for name in names
     ]
-    rows.sort(key=lambda row: (-abs(row[-1] or 0), row[0]))
+    rows.sort(key=lambda row: (-_size(row[1], row[2], row[-1]), row[0]))
     return [("customers", first.customers, second.customers, None, None, None), *rows]
 
 
 def _share_rows(
     counts: attribute_shares.Counts, name: str, kind: str, one: str, other: str
-) -> list[tuple[Any, ...]]:
+) -> list[tuple[float, tuple[Any, ...]]]:
     known = {key: n for key, n in counts.items() if key[2] != attribute_shares.MISSING}
     first, second = (attribute_shares.shares(known, kind, segment) for segment in (one, other))
     rows = []
     for value in {**first, **second}:
         own, its = first.get(value, 0.0), second.get(value, 0.0)
         difference = standardised_difference_of_shares(own, its)
-        rows.append((f"{name}: {value}", f"{own:.1%}", f"{its:.1%}", difference))
+        row = (f"{name}: {value}", f"{own:.1%}", f"{its:.1%}", difference)
+        rows.append((_size(own, its, difference), row))
     return rows
+
+
+def _size(one: float | None, other: float | None, difference: float | None) -> float:
+    """By what differences are sorted: two constants that differ are as far apart as can be."""
+    if difference is not None:
+        return abs(difference)
+    return inf if one is not None and other is not None and one != other else 0.0

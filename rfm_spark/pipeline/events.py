@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from pyspark.sql import DataFrame
@@ -12,42 +13,77 @@ from rfm_spark.ingest.days import DayRange
 from rfm_spark.insight.events import segment_events
 from rfm_spark.pipeline import gates
 from rfm_spark.pipeline.context import Context
-from rfm_spark.pipeline.logs import account_for, events_of, near_days, open_log, read_batch
+from rfm_spark.pipeline.logs import (
+    Batch,
+    OpenLog,
+    account_for,
+    events_of,
+    near_days,
+    open_log,
+    read_batch,
+)
 from rfm_spark.pipeline.sources import fingerprint, naming_the_expression
 
 FINGERPRINT = "sources.events"
 
 
-def write_events(context: Context, customers: DataFrame, *, snapshot_date: date) -> None:
+@dataclass(frozen=True)
+class TargetEvents:
+    """The events of a date's window, read and judged."""
+
+    log: OpenLog
+    batch: Batch
+    events: DataFrame
+
+
+def read_events(context: Context, *, snapshot_date: date) -> TargetEvents | None:
+    """Read the target events on the days of the window; None where there is no such source.
+
+    Every expression is evaluated here, so that nothing is published of a date whose events are
+    refused.
+
+    Raises:
+        ConfigurationError: The source is not there, or its mapping does not fit.
+        DataError: Too many rows would be rejected, or customer ids have another type.
+    """
+    settings = context.settings.sources.events
+    if settings is None:
+        return None
+    log = open_log(context, "events", settings)
+    gates.one_id_type(context, {"events": log.mapping.id_type})
+    read_fingerprint(context, snapshot_date=snapshot_date)
+    days = _window(context, snapshot_date)
+    events = events_of(context, log, days).select("customer_id", "event")
+    return TargetEvents(log, read_batch(context, log, days), events)
+
+
+def write_events(
+    context: Context, customers: DataFrame, target: TargetEvents | None, *, snapshot_date: date
+) -> None:
     """Count the customers with each target event per segment; writes ``segment_events``.
 
-    Events count on the days of the window. Beside the table, the rejects and the report of the
-    source are written. Nothing happens where there is no source ``events``.
+    Beside the table, the rejects and the report of the source are written. Without a source,
+    what the date has from before is taken away.
 
     Args:
         context: The run.
         customers: customer_id, rfm_segment and cluster_segment of the date.
+        target: From :func:`read_events`.
         snapshot_date: The date.
-
-    Raises:
-        DataError: Too many rows would be rejected, or customer ids have another type.
     """
-    settings = context.settings
-    if settings.sources.events is None:
+    table, where = schemas.SEGMENT_EVENTS, f"snapshot_date = DATE'{snapshot_date}'"
+    if target is None:
+        stored = context.store.read_or_none(table.name)
+        if stored is not None and stored.where(where).limit(1).collect():
+            context.write(table, context.spark.createDataFrame([], table.ddl), where)
         return
-    log = open_log(context, "events", settings.sources.events)
-    gates.one_id_type(context, {"events": log.mapping.id_type})
-    days = _window(context, snapshot_date)
-    read_fingerprint(context, snapshot_date=snapshot_date)
-    batch = read_batch(context, log, days)
-    events = events_of(context, log, days).select("customer_id", "event")
-    table = schemas.SEGMENT_EVENTS
+    log = target.log
     with naming_the_expression(log.name, log.rows, log.expressions):
-        _tell_strangers(context, events, customers)
-        counted = segment_events(customers, events)
+        _tell_strangers(context, target.events, customers)
+        counted = segment_events(customers, target.events)
         counted = counted.withColumn("snapshot_date", F.lit(snapshot_date)).repartition(1)
-        context.write(table, counted, f"snapshot_date = DATE'{snapshot_date}'")
-    account_for(context, batch)
+        context.write(table, counted, where)
+    account_for(context, target.batch)
 
 
 def read_fingerprint(context: Context, *, snapshot_date: date) -> None:

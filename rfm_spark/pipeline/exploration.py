@@ -103,7 +103,7 @@ def _show_log(context: Context, name: str, settings: Log, days: DayRange) -> Non
         ]
         if "transaction_id" in mapped:
             rows.append(("repeated transaction_id", exploring.repeated_ids(cleaned)))
-        rows.append(("rows equal in every column", exploring.repeated_rows(log.rows)))
+        rows.append(("rows equal in every column (whole log)", exploring.repeated_rows(log.rows)))
     rows += [(what, figures[what.replace(" ", "_")]) for what in _DAYS]
     if log.mapping.amount is not None:
         rows += [(what, figures[key]) for what, key in _MONEY.items()]

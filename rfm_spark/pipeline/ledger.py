@@ -55,11 +55,16 @@ def last_success(context: Context, *, output: str, snapshot_date: date) -> Row |
 
 
 def unfinished_since(context: Context, success: Row, *, snapshot_date: date) -> bool:
-    """Whether another run of the date has started since and has not succeeded."""
+    """Whether another run of the date has started since and has not succeeded.
+
+    Commands that only look do not count.
+    """
     runs = context.store.read(schemas.RUNS.name).where(
         (F.col("snapshot_date") == F.lit(snapshot_date)) & (F.col("run_id") != context.run.run_id)
     )
-    later = runs.where(F.col("started") > F.lit(success["started"]))
+    later = runs.where(
+        (F.col("started") > F.lit(success["started"])) & (F.col("command") != "describe")
+    )
     succeeded = F.max((F.col("status") == SUCCEEDED).cast("int"))
     ends = later.groupBy("run_id").agg(succeeded.alias("succeeded"))
     return bool(ends.where("succeeded = 0").limit(1).collect())

@@ -12,7 +12,7 @@ from rfm_spark import schemas
 from rfm_spark.clustering.model import Model, named, with_clusters
 from rfm_spark.errors import DataError, ModelError
 from rfm_spark.pipeline.context import Context, days_of_log
-from rfm_spark.pipeline.events import write_events
+from rfm_spark.pipeline.events import read_events, write_events
 from rfm_spark.pipeline.profiles import write_profiles
 from rfm_spark.pipeline.thresholds import scored, thresholds_in_force
 from rfm_spark.scoring.segments import segment_by
@@ -54,6 +54,7 @@ def segment(context: Context, *, snapshot_date: date) -> None:
             f"`rfm-spark run --snapshot-date {snapshot_date} --retrain`"
         )
     context.display.note(f"model {model.version}, score edges {thresholds.version}")
+    events = read_events(context, snapshot_date=snapshot_date)
     customers = scored(context, features, thresholds)
     customers = customers.withColumn("rfm_segment", segment_by(context.rule_map))
     space = replace(model.space, missing_days=days_of_log(context, snapshot_date))
@@ -69,7 +70,7 @@ def segment(context: Context, *, snapshot_date: date) -> None:
     labelled = _with_previous(context, customers, snapshot_date).select(*table.columns)
     context.write(table, labelled, f"snapshot_date = DATE'{snapshot_date}'")
     write_profiles(context, customers, model, snapshot_date=snapshot_date)
-    write_events(context, customers, snapshot_date=snapshot_date)
+    write_events(context, customers, events, snapshot_date=snapshot_date)
 
 
 def model_in_force(context: Context, *, snapshot_date: date) -> Model | None:

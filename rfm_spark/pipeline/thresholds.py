@@ -18,12 +18,13 @@ from rfm_spark.pipeline.stored_thresholds import (
     stored_version,
     use_hash,
 )
-from rfm_spark.scoring.cuts import Cut, Role, Ties, cut
-from rfm_spark.scoring.methods import FIXED
-from rfm_spark.scoring.scores import has_no_purchase, with_scores
+from rfm_spark.scoring.cuts import Cut, Role, cut
+from rfm_spark.scoring.methods import FIXED, ORDERED_METHODS
+from rfm_spark.scoring.scores import has_no_purchase, score_counts, with_scores
 from rfm_spark.scoring.thresholds import Thresholds, threshold_records
 
 _TABLE = schemas.SCORE_THRESHOLDS
+_MOST_TOLD = 3
 
 
 def cut_thresholds(context: Context, features: DataFrame, *, snapshot_date: date) -> Thresholds:
@@ -39,9 +40,8 @@ def cut_thresholds(context: Context, features: DataFrame, *, snapshot_date: date
     version = scoring.thresholds_version
     given = stored_version(context, version) if version is not None else None
     fixed = _fixed_cuts(context, given)
-    is_whole = given is not None and set(fixed) == set(scoring.feature_by_role)
-    if is_whole and given is not None and given.use_hash == use_hash(context):
-        return given
+    if given is not None and set(fixed) == set(scoring.feature_by_role):
+        return _in_use(context, given)
     purchasers = features.where(~has_no_purchase())
     roles = {
         role: Role(feature, scoring.bins_by_role[role], scoring.method_by_role[role])
@@ -51,10 +51,18 @@ def cut_thresholds(context: Context, features: DataFrame, *, snapshot_date: date
     with context.timed("cutting score edges"):
         found = cut(purchasers, roles)
         customers = purchasers.select(F.count(F.lit(1))).collect()[0][0]
-    for role, (_, ties) in found.items():
-        _tell_ties(context, role, roles[role], ties)
+        counts = score_counts(
+            purchasers,
+            {name: role.feature for name, role in roles.items()},
+            {name: one for name, (one, _) in found.items()},
+        )
+    for name, (_, shared) in found.items():
+        _tell_ties(context, name, roles[name], shared, counts[name])
     cuts = {r: fixed[r] if r in fixed else found[r][0] for r in scoring.feature_by_role}
-    return _store(context, cuts, customers, snapshot_date)
+    replaced = f"snapshot_date = DATE'{snapshot_date}'"
+    if version is not None:  # it is still asked for, also on its own date
+        replaced += f" AND thresholds_version <> '{version}'"
+    return _store(context, cuts, customers, snapshot_date, replaced)
 
 
 def thresholds_in_force(
@@ -63,9 +71,7 @@ def thresholds_in_force(
     """The edges to score a date with; None where there are none yet.
 
     With ``refresh: every_run`` they are cut on the date itself. Edges that are fixed for every role
-    need no training. Stored edges that are used with another rule map or other weights than before
-    are stored again under a version of their own, so that a version always says which map and which
-    weights were in force.
+    need no training.
     """
     if context.settings.scoring.refresh == "every_run":
         return cut_thresholds(context, features, snapshot_date=snapshot_date)
@@ -73,9 +79,7 @@ def thresholds_in_force(
         known = newest_alike(context, snapshot_date)
         return known or cut_thresholds(context, features, snapshot_date=snapshot_date)
     thresholds = stored_thresholds(context, snapshot_date=snapshot_date)
-    if thresholds is None or thresholds.use_hash == use_hash(context):
-        return thresholds
-    return _store(context, thresholds.cuts, thresholds.customers, snapshot_date)
+    return None if thresholds is None else _in_use(context, thresholds)
 
 
 def lacks_thresholds(context: Context, *, snapshot_date: date) -> bool:
@@ -128,9 +132,25 @@ def _fixed_cuts(context: Context, given: Thresholds | None) -> dict[str, Cut]:
     return {role: given.cuts[role] for role in fixed}
 
 
+def _in_use(context: Context, stored: Thresholds) -> Thresholds:
+    """Stored edges with the rule map and the weights of the configuration.
+
+    Where they were stored with others, they are stored again under a version of their own and the
+    date that they were cut on, so that a version always says which map and weights were in force.
+    """
+    if stored.use_hash == use_hash(context):
+        return stored
+    return _store(context, stored.cuts, stored.customers, stored.snapshot_date, None)
+
+
 def _store(
-    context: Context, cuts: Mapping[str, Cut], customers: int, snapshot_date: date
+    context: Context,
+    cuts: Mapping[str, Cut],
+    customers: int,
+    snapshot_date: date,
+    replaced: str | None,
 ) -> Thresholds:
+    """Store edges in place of the rows that a predicate selects; None: of their own version."""
     scoring, in_use = context.settings.scoring, use_hash(context)
     edges = [[one.method, one.edges, one.customer_ids] for one in cuts.values()]
     version = f"{snapshot_date}-{digest([edges, scoring.edges_hash, in_use])}"
@@ -155,10 +175,8 @@ def _store(
     ]
     ordered = [tuple(row[name] for name in _TABLE.columns) for row in rows]
     frame = context.spark.createDataFrame(ordered, _TABLE.ddl)
-    where = f"snapshot_date = DATE'{snapshot_date}'"
-    if (kept := scoring.thresholds_version) is not None:  # still asked for, also on this date
-        where += f" AND thresholds_version <> '{kept}'"
-    context.write(_TABLE, frame.repartition(1), where)
+    own = f"snapshot_date = DATE'{snapshot_date}' AND thresholds_version = '{version}'"
+    context.write(_TABLE, frame.repartition(1), replaced or own)
     return Thresholds(
         version,
         snapshot_date,
@@ -170,23 +188,26 @@ def _store(
     )
 
 
-def _tell_ties(context: Context, name: str, role: Role, ties: Ties) -> None:
-    """Say what equal values did to the scores of a role."""
-    shared = ", ".join(
-        f"{customers:,} with {role.feature} = {value:,g}"
-        for value, customers in sorted(ties.shared.items())
+def _tell_ties(
+    context: Context, name: str, role: Role, shared: Mapping[float, int], counts: Mapping[int, int]
+) -> None:
+    """Say which scores nobody has, and where customers of equal value get different ones."""
+    most = sorted(shared.items(), key=lambda item: (-item[1], item[0]))[:_MOST_TOLD]
+    listed = ", ".join(
+        f"{customers:,} with {role.feature} = {value:,.12g}" for value, customers in most
     )
-    if ties.split:
-        context.display.note(
-            f"{name}: customers of equal {role.feature} get different scores in order of "
-            f"customer_id, as {role.method} does ({shared})"
-        )
-    elif ties.empty_scores:
-        turned = role.bins + 1
-        empty = [turned - s if name == "recency" else s for s in ties.empty_scores]
-        listed = ", ".join(str(score) for score in sorted(empty))
-        plural = "score" if len(empty) == 1 else "scores"
+    empty = [number for number, customers in counts.items() if not customers]
+    if empty:
+        scores = f"score{'s' if len(empty) > 1 else ''} {', '.join(map(str, empty))} of {role.bins}"
+        total = sum(counts.values())
+        why = f"many customers share a value ({listed})" if listed else "the values lie too close"
+        if total < role.bins:
+            why = f"only {total:,} customers have a value"
         context.display.warn(
-            f"{name}: nobody gets {plural} {listed} of {role.bins}, because many customers share a "
-            f"value ({shared}); fewer bins would fill them"
+            f"{name}: nobody gets {scores}, because {why}; fewer bins may fill them"
+        )
+    elif role.method in ORDERED_METHODS and listed:
+        context.display.note(
+            f"{name}: customers of equal {role.feature} may get different scores in order of "
+            f"customer_id, as {role.method} does ({listed})"
         )

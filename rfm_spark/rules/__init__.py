@@ -10,6 +10,7 @@ from rfm_spark.rules.maps import (
     Segment,
     cell_name,
     is_within,
+    separator_of,
 )
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "disordered_pairs",
     "is_within",
     "problems",
+    "separator_of",
 ]

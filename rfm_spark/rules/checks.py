@@ -58,12 +58,12 @@ def problems(rule_map: RuleMap) -> list[str]:
     cases = _number_of_cases(rule_map)
     if cases > _MOST_CASES:
         return [f"its ranges make {cases:,} cases, too many to be checked; use fewer bounds"]
-    found, names = [], {rule.segment.name for rule in rule_map.rules}
-    if NO_PURCHASE.name in names:
+    found = []
+    if NO_PURCHASE.name in {segment.name for segment in rule_map.segments}:
         found.append(f"{NO_PURCHASE.name!r} is the segment of customers without any; rename yours")
     outside = sorted({c for rule in rule_map.rules for c in rule.codes} - set(rule_map.grid))
     if outside:
-        listed = _listed([cell_name(code) for code in outside], "code")
+        listed = _listed([cell_name(code, rule_map.bins) for code in outside], "code")
         found.append(f"{listed} cannot occur with {rule_map.bins} bins")
     bins = dict(zip("rfm", rule_map.bins, strict=True))
     found += [
@@ -115,7 +115,7 @@ def _cases(rule_map: RuleMap) -> Iterator[tuple[str, Code, Mapping[str, float | 
     for code in _codes(rule_map):
         for chosen in itertools.product(*by_feature.values()):
             values = {name: piece.example for name, piece in zip(by_feature, chosen, strict=True)}
-            scores = [cell_name(code)] if rule_map.letters else []
+            scores = [cell_name(code, rule_map.bins)] if rule_map.letters else []
             yield " & ".join([*scores, *(piece.text for piece in chosen)]), code, values
 
 

@@ -134,7 +134,7 @@ class RuleMap:
                 "name": self.name,
                 "bins": self.bins,
                 "first_match": self.first_match,
-                "rules": [_as_data(rule) for rule in self.rules],
+                "rules": [_as_data(rule, self.bins) for rule in self.rules],
                 "otherwise": None if rest is None else [rest.name, rest.action],
             },
             separators=(",", ":"),
@@ -147,16 +147,21 @@ class RuleMap:
         return hashlib.sha256(self.as_json().encode()).hexdigest()[:8]
 
 
-def cell_name(code: Sequence[int]) -> str:
-    """A code as text: '555', or '10-9-10' where a score has two digits."""
-    return ("-" if max(code) > 9 else "").join(str(score) for score in code)  # noqa: PLR2004
+def separator_of(numbers: Sequence[int]) -> str:
+    """What stands between the scores of a code; something, where a number has two digits."""
+    return "-" if max(numbers) > 9 else ""  # noqa: PLR2004
 
 
-def _as_data(rule: Rule) -> dict[str, Any]:
+def cell_name(code: Sequence[int], bins: Sequence[int] = ()) -> str:
+    """A code as text, as in ``rfm_cell``: '555', or '10-9-5' where there are 10 bins of a score."""
+    return separator_of([*code, *bins]).join(str(score) for score in code)
+
+
+def _as_data(rule: Rule, bins: Sequence[int]) -> dict[str, Any]:
     return {
         "name": rule.segment.name,
         "action": rule.segment.action,
-        "codes": [cell_name(code) for code in sorted(rule.codes)],
+        "codes": [cell_name(code, bins) for code in sorted(rule.codes)],
         "scores": {name: list(rule.scores[name]) for name in sorted(rule.scores)},
         "features": {name: list(rule.features[name]) for name in sorted(rule.features)},
     }

@@ -10,13 +10,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark import order_statistics
 from rfm_spark.order_statistics import Key, Standing
-from rfm_spark.scoring.methods import (
-    ORDERED_METHODS,
-    Position,
-    edge_value,
-    includes_edge,
-    positions,
-)
+from rfm_spark.scoring.methods import ORDERED_METHODS, Position, edge_value, positions
 from rfm_spark.scoring.ties import Tie, customers_at
 
 _EVERYBODY = "everybody"
@@ -41,21 +35,6 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Ties:
-    """What equal values did to a cut.
-
-    Args:
-        shared: Edge value to the customers who have just that value, where that matters.
-        empty_scores: Ascending scores that nobody has, because ties merged bins.
-        split: Whether customers of one value got different scores, by customer_id.
-    """
-
-    shared: Mapping[float, int]
-    empty_scores: tuple[int, ...]
-    split: bool
-
-
-@dataclass(frozen=True)
 class Role:
     """What is cut for a role: its feature, into how many bins, and by which method."""
 
@@ -64,7 +43,9 @@ class Role:
     method: str
 
 
-def cut(purchasers: DataFrame, roles: Mapping[str, Role]) -> dict[str, tuple[Cut, Ties]]:
+def cut(
+    purchasers: DataFrame, roles: Mapping[str, Role]
+) -> dict[str, tuple[Cut, dict[float, int]]]:
     """Cut the edges of every role, exactly, for any layout of the data.
 
     Args:
@@ -72,7 +53,7 @@ def cut(purchasers: DataFrame, roles: Mapping[str, Role]) -> dict[str, tuple[Cut
         roles: Role to what is cut for it. Customers without a value do not count.
 
     Returns:
-        Role to its cut, and what ties did to it.
+        Role to its cut, and the edges that more than one customer stands on, with their number.
     """
     if not roles:
         return {}
@@ -95,7 +76,7 @@ def cut(purchasers: DataFrame, roles: Mapping[str, Role]) -> dict[str, tuple[Cut
     return {
         name: (
             replace(one, customer_ids=tuple(ids.get(name, ()))),
-            _ties(one, wanted[name], stands, name, customers[name]),
+            _shared([stands[name, position.upper] for position in wanted[name]]),
         )
         for name, one in cuts.items()
     }
@@ -133,26 +114,6 @@ def _customers_on_edges(
     return found
 
 
-def _ties(
-    one: Cut,
-    wanted: Sequence[Position],
-    stands: Mapping[tuple[str, int], Standing],
-    name: str,
-    customers: int,
-) -> Ties:
-    standing = [stands[name, p.upper] for p in wanted]
-    if one.method in ORDERED_METHODS:
-        cut_through = {
-            s.value: s.rows
-            for s, p in zip(standing, wanted, strict=True)
-            if s.below + s.rows > p.upper
-        }
-        return Ties(cut_through, (), bool(cut_through))
-    edges = one.edges
-    empty = [j + 2 for j, edge in enumerate(edges[:-1]) if edge == edges[j + 1]]
-    if edges and includes_edge(one.method) and edges[-1] >= standing[-1].value:
-        last = standing[-1]
-        empty += [one.bins] if last.below + last.rows == customers else []
-    repeated = {edge for j, edge in enumerate(edges) if j + 1 in empty or j + 2 in empty}
-    shared = {s.value: s.rows for s, e in zip(standing, edges, strict=True) if e in repeated}
-    return Ties(shared, tuple(empty), split=False)
+def _shared(edges: Sequence[Standing]) -> dict[float, int]:
+    """Values at edges that several customers have, and how many."""
+    return {edge.value: edge.rows for edge in edges if edge.rows > 1}

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from rfm_spark.rules import separator_of
 from rfm_spark.schemas import SCORE_COLUMNS
 from rfm_spark.scoring.cuts import Cut
 from rfm_spark.scoring.methods import includes_edge
@@ -39,7 +40,7 @@ def score(value: Column, cut: Cut, *, small_is_best: bool, id_type: str = "strin
             is_above = is_above | ((number == F.lit(edge)) & is_later)
         ascending = ascending + is_above.cast("int")
     best_last = F.lit(cut.bins + 1) - ascending if small_is_best else ascending
-    return F.coalesce(best_last, F.lit(1))
+    return F.when(number.isNull(), 1).otherwise(best_last)
 
 
 def with_scores(
@@ -51,7 +52,8 @@ def with_scores(
 ) -> DataFrame:
     """Add r_score, f_score, m_score, a_score, rfm_cell and rfm_score.
 
-    rfm_score is the mean of the scores, weighted. a_score is null unless a feature plays aum.
+    Customers without a purchase score 1 throughout, whatever they hold. rfm_score is the mean of
+    the scores, weighted. a_score is null unless a feature plays aum.
 
     Args:
         features: ``customer_features``.
@@ -67,7 +69,8 @@ def with_scores(
         name: F.lit(None).cast("int") for name in SCORE_COLUMNS.values() if name not in scores
     }
     scored = features.withColumns(scores | absent)
-    separator = "-" if max(cut.bins for cut in cuts.values()) > 9 else ""  # noqa: PLR2004
+    in_cell = [cuts[role].bins for role in ("recency", "frequency", "monetary")]
+    separator = separator_of(in_cell)
     weighted = F.lit(0.0)
     for role in roles:
         weighted = weighted + F.col(SCORE_COLUMNS[role]) * F.lit(weights[role])
@@ -79,6 +82,35 @@ def with_scores(
     )
 
 
+def score_counts(
+    purchasers: DataFrame, roles: Mapping[str, str], cuts: Mapping[str, Cut]
+) -> dict[str, dict[int, int]]:
+    """How many customers with a value get each score of a role, 0 included; one pass.
+
+    Args:
+        purchasers: Customers with a purchase.
+        roles: Role to feature column.
+        cuts: Role to edges.
+    """
+    if not roles:
+        return {}
+    scored = purchasers.select(
+        *(
+            F.when(F.col(feature).isNotNull(), _score(purchasers, role, feature, cuts[role])).alias(
+                role
+            )
+            for role, feature in roles.items()
+        )
+    )
+    wanted = [(role, number) for role in roles for number in range(1, cuts[role].bins + 1)]
+    counts = (F.count_if(F.col(r) == number).alias(f"{r}_{number}") for r, number in wanted)
+    row = scored.agg(*counts).collect()[0]
+    found: dict[str, dict[int, int]] = {role: {} for role in roles}
+    for role, number in wanted:
+        found[role][number] = row[f"{role}_{number}"]
+    return found
+
+
 def nearest_code(means: Sequence[float], bins: Sequence[int]) -> tuple[int, int, int]:
     """The code next to mean scores, halves rounded up."""
     r, f, m = (min(n, max(1, int(mean + 0.5))) for mean, n in zip(means, bins, strict=True))
@@ -88,6 +120,4 @@ def nearest_code(means: Sequence[float], bins: Sequence[int]) -> tuple[int, int,
 def _score(features: DataFrame, role: str, feature: str, cut: Cut) -> Column:
     id_type = features.schema["customer_id"].dataType.simpleString()
     found = score(F.col(feature), cut, small_is_best=role == "recency", id_type=id_type)
-    if role == "aum":
-        return found
     return F.when(has_no_purchase(), 1).otherwise(found)
