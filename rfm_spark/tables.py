@@ -251,7 +251,8 @@ class Store:
         rows = history.select("version", "operationMetrics", "userMetadata").collect()
         for row in rows:
             if row["userMetadata"] == commit:
-                return Written(row["version"], int(row["operationMetrics"]["numOutputRows"]))
+                rows_written = row["operationMetrics"].get("numOutputRows", 0)
+                return Written(row["version"], int(rows_written))
         return Written(max(row["version"] for row in rows), 0)
 
 

@@ -170,20 +170,16 @@ def test_a_run_again_goes_only_as_far_as_sources_without_versions_have_changed(
     (shop.folder / "customers.csv").write_text(text)
     assert shop.rfm("run", "--snapshot-date", SNAPSHOT) == 0
     assert versions(shop)["customer_features"] > after["customer_features"]
-
-
-@pytest.mark.slow
-def test_events_that_are_refused_leave_the_labels_as_they_were(shop, spark, capsys) -> None:
-    """Regression: labels and profiles were replaced before the events were looked at."""
-    assert shop.rfm("run", "--snapshot-date", SNAPSHOT) == 0
-    before = versions(shop)
-    (shop.folder / "events.csv").write_text("user,at,kind\nc001,never,coupon\n")
+    after = versions(shop)
+    (shop.folder / "events.csv").write_text("user,at,kind\n" + "c001,never,coupon\n" * 3)
+    # Regression: labels and profiles were replaced before the events were looked at.
     status, message = refused(shop, capsys, "run", "--snapshot-date", SNAPSHOT)
-    assert (status, "bad_timestamp 1" in message) == (3, True)
+    assert (status, "bad_timestamp 3" in message) == (3, True)
     throws = settings("sources.events.columns.event=cast(kind as int)", "max_rejected_share=1")
     status, message = refused(shop, capsys, "segment", "--snapshot-date", SNAPSHOT, *throws)
     assert (status, "sources.events.columns.event" in message) == (3, True)
-    assert versions(shop) == before
+    assert versions(shop) == after
+    # Regression: Delta counts no rows of a commit that only takes some away.
     assert shop.rfm("segment", "--snapshot-date", SNAPSHOT, "--set", "sources.events=null") == 0
     assert shop.table(spark, "segment_events").count() == 0
 
@@ -206,6 +202,11 @@ def scores_of(project: Project, spark, store="warehouse") -> dict[str, tuple]:
 def test_methods_mixed_by_role_are_those_of_pandas_and_sql_for_any_order_of_rows(
     shop, spark, capsys
 ) -> None:
+    shutil.rmtree(shop.folder / "log")
+    rows = life()
+    make_log(shop, rows[::-3], "a.csv")
+    make_log(shop, rows[-2::-3] + rows[-3::-3], "b.csv")
+    assert shop.rfm("ingest", "--from", "2024-01-01", "--to", "2024-01-31") == 0
     assert shop.rfm("run", "--snapshot-date", SNAPSHOT, "--retrain", *MIXED) == 0
     assert "customers of equal orders may get different scores" in capsys.readouterr().out
     features = expected_features()
@@ -221,13 +222,6 @@ def test_methods_mixed_by_role_are_those_of_pandas_and_sql_for_any_order_of_rows
     )
     found = scores_of(shop, spark)
     assert {c: found[c][:3] for c in ids} == dict(zip(ids, expected, strict=True))
-    shutil.rmtree(shop.folder / "log")
-    rows = life()
-    make_log(shop, rows[::-3], "a.csv")
-    make_log(shop, rows[-2::-3] + rows[-3::-3], "b.csv")
-    elsewhere = ("--set", "store=./shuffled/")
-    assert shop.rfm("run", "--snapshot-date", SNAPSHOT, *MIXED, *elsewhere) == 0
-    assert scores_of(shop, spark, "shuffled") == found
 
 
 @pytest.mark.slow
