@@ -51,8 +51,8 @@ def read_events(context: Context, *, snapshot_date: date) -> TargetEvents | None
         return None
     log = open_log(context, "events", settings)
     gates.one_id_type(context, {"events": log.mapping.id_type})
-    read_fingerprint(context, snapshot_date=snapshot_date)
     days = _window(context, snapshot_date)
+    _note_fingerprint(context, log, days)
     events = events_of(context, log, days).select("customer_id", "event")
     return TargetEvents(log, read_batch(context, log, days), events)
 
@@ -92,12 +92,15 @@ def read_fingerprint(context: Context, *, snapshot_date: date) -> None:
     if settings is None:
         return
     log = open_log(context, "events", settings)
+    _note_fingerprint(context, log, _window(context, snapshot_date))
+
+
+def _note_fingerprint(context: Context, log: OpenLog, days: DayRange) -> None:
     with (
         context.timed("looking for new events"),
         naming_the_expression(log.name, log.rows, log.expressions),
     ):
-        rows = near_days(log, _window(context, snapshot_date))
-        content = fingerprint(rows, log.mapping.expressions.values())
+        content = fingerprint(near_days(log, days), log.mapping.expressions.values())
     context.run.input_versions[FINGERPRINT] = content
 
 
