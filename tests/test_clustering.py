@@ -6,16 +6,15 @@ import math
 import statistics
 from datetime import date
 
-import numpy as np
 import pytest
 from pyspark.sql import functions as F
 
 from rfm_spark.clustering import choice, stages
-from rfm_spark.clustering.coreset import coreset, in_order, point_columns
+from rfm_spark.clustering.coreset import coreset
+from rfm_spark.clustering.fits import Fit, best_by_k
 from rfm_spark.clustering.model import Model, named, wcss_over_all, with_clusters
 from rfm_spark.clustering.naming import unique_names
 from rfm_spark.clustering.space import Space, moments, scaled_space
-from rfm_spark.clustering.sweep import Fit, adjusted_rand_index, assign, sweep
 
 PLAIN = Space(("x", "y"), "none", 0, (0.0, 0.0), (1.0, 1.0))
 
@@ -88,16 +87,40 @@ def test_the_scaler_of_spark_ml_scales_as_the_plain_expression_does(spark) -> No
     space = scaled_space(names, "log1p", 0, sums, scale=True)
     assert list(scaler.mean) == pytest.approx(list(space.means), rel=1e-12)
     assert list(scaler.std) == pytest.approx(list(space.stds), rel=1e-12)
-    model = stages.pipeline_model(space, scaler, None)
-    plain = frame.select("customer_id", F.array(*space.scaled()).alias("plain"))
-    rows = model.transform(frame).join(plain, on="customer_id").select("scaled", "plain").collect()
+    centroids = [(1.2, -0.7, 0.0), (-0.7, 1.2, 0.0), (-0.6, -0.6, 0.0)]
+    model = stages.pipeline_model(spark, space, scaler, [4, 0, 7], centroids)
+    plain = with_clusters(frame, space, [4, 0, 7], centroids).select(
+        "customer_id", "cluster", F.array(*space.scaled()).alias("plain")
+    )
+    rows = model.transform(frame).join(plain, on="customer_id").collect()
+    assert {row["cluster"] for row in rows} == {4, 0, 7}
     for row in rows:
         assert list(row["scaled"]) == pytest.approx(row["plain"], abs=1e-9)
+        assert row["prediction"] == row["cluster"]
+
+
+def test_values_that_cannot_be_added_up_are_counted_apart(spark) -> None:
+    rows = [(1.0, 2.0), (float("nan"), 3.0), (float("-inf"), 4.0), (1e13, 5.0)]
+    sums = moments(points(spark, rows), ["x", "y"], "none", 0)
+    assert sums.unusable == (3, 0)
+    assert sums.sums == (65536, 14 * 65536)
+    assert sums.range() == ([1.0, 2.0], [1.0, 5.0])
+    assert moments(points(spark, [(1e300, 0)]), ["x", "y"], "log1p", 0).unusable == (0, 0)
+
+
+def test_the_cost_of_one_cluster_follows_from_the_moments(spark) -> None:
+    frame = groups(spark, 50)
+    sums = moments(frame, ["x", "y"], "none", 0)
+    mean = tuple(sums.center(PLAIN))
+    cost = wcss_over_all(frame, PLAIN, {1: [mean]}, most=sums.total_squares(PLAIN))[1]
+    assert sums.total_squares(PLAIN) == pytest.approx(cost, rel=1e-9)
+    scaled = scaled_space(["x", "y"], "none", 0, sums, scale=True)
+    assert sums.total_squares(scaled) == pytest.approx(2 * (150 - 1))
 
 
 def test_a_small_coreset_is_everybody_with_weight_one(spark) -> None:
     frame = points(spark, [(1, 2), (0, 5), (0, 4)])
-    sample = coreset(frame.repartition(3), PLAIN, size=10, population=3)
+    sample = coreset(frame.repartition(3), PLAIN, moments(frame, ["x", "y"], "none", 0), size=10)
     assert [tuple(row) for row in sample.collect()] == [(0, 4, 1), (0, 5, 1), (1, 2, 1)]
 
 
@@ -108,59 +131,16 @@ def test_a_coreset_weighs_as_much_as_everybody_and_keeps_the_far_ones(spark) -> 
         F.when(F.col("id") == 5, 500.0).otherwise(F.col("id") % 100 / 10).alias("x"),
         (F.col("id") % 7).cast("double").alias("y"),
     )
-    space = scaled_space(["x", "y"], "none", 0, moments(frame, ["x", "y"], "none", 0), scale=True)
-    rows = coreset(frame, space, size=2_000, population=n).collect()
+    sums = moments(frame, ["x", "y"], "none", 0)
+    space = scaled_space(["x", "y"], "none", 0, sums, scale=True)
+    rows = coreset(frame, space, sums, size=2_000).collect()
     assert 1_600 < len(rows) < 2_400
     assert sum(row["weight"] for row in rows) == pytest.approx(n, rel=0.06)
     assert [row["weight"] for row in rows if row["x_0"] == 500.0] == [1.0]
-    again = coreset(frame.repartition(13), space, size=2_000, population=n).collect()
+    again = coreset(frame.repartition(13), space, sums, size=2_000).collect()
     assert again == rows
-
-
-def sweep_of(spark, frame, space, ks, seeds=2):
-    size = frame.count()
-    sample = in_order(coreset(frame, space, size=size, population=size), point_columns(space))
-    rows = np.array([tuple(row) for row in sample.collect()])
-    vectors = stages.scaled_vectors(sample, space, None).select("scaled", "weight")
-    return sweep(
-        vectors,
-        rows[:, :-1],
-        rows[:, -1],
-        ks=ks,
-        seeds=seeds,
-        max_iter=20,
-        threads=2,
-        progress=lambda done, total: None,
-    )
-
-
-def test_planted_groups_are_found_and_chosen(spark) -> None:
-    frame = groups(spark)
-    fits = sweep_of(spark, frame, PLAIN, [2, 3, 4])
-    chosen, why = choice.by_silhouette(choice.best_by_k(fits), 0.01)
-    assert chosen.k == 3
-    assert "silhouette" in why
-    assert chosen.stability == 1.0
-    labelled = with_clusters(frame, PLAIN, range(3), chosen.centroids)
-    pairs = labelled.groupBy("planted", "cluster").count().collect()
-    assert len(pairs) == 3
-    assert {row["count"] for row in pairs} == {200}
-
-
-def test_a_fit_reports_its_own_cost(spark) -> None:
-    frame = groups(spark)
-    for fit in sweep_of(spark, frame, PLAIN, [2, 3], seeds=1):
-        cost = wcss_over_all(frame, PLAIN, {fit.k: fit.centroids}, total_squares=1e6)[fit.k]
-        assert fit.wcss == pytest.approx(cost, rel=1e-6)
-        trained = fit.model.summary.trainingCost
-        assert fit.wcss == pytest.approx(trained, rel=1e-3)
-
-
-def test_fits_are_the_same_for_any_layout_of_the_customers(spark) -> None:
-    frame = groups(spark)
-    one = sweep_of(spark, frame, PLAIN, [4], seeds=1)[0]
-    other = sweep_of(spark, frame.repartition(9), PLAIN, [4], seeds=1)[0]
-    assert one.centroids == other.centroids
+    unscaled = coreset(frame, PLAIN, sums, size=2_000).collect()
+    assert [row["weight"] for row in unscaled if row["x_0"] == 500.0] == [1.0]
 
 
 def test_labels_go_to_the_nearest_and_ties_to_the_lowest_number(spark) -> None:
@@ -178,18 +158,31 @@ def test_one_cluster_has_no_margin(spark) -> None:
 def test_wcss_does_not_depend_on_the_layout(spark) -> None:
     frame = groups(spark)
     sets = {2: [(0.1, 0.2), (40.3, 0.7)], 1: [(1 / 3, 2 / 3)]}
-    base = wcss_over_all(frame, PLAIN, sets, total_squares=1e6)
-    assert wcss_over_all(frame.repartition(11), PLAIN, sets, total_squares=1e6) == base
+    base = wcss_over_all(frame, PLAIN, sets, most=1e6)
+    assert wcss_over_all(frame.repartition(11), PLAIN, sets, most=1e6) == base
 
 
-def fit(k, wcss, silhouette, min_share=0.2, seed=1):
-    return Fit(k, seed, (), wcss, silhouette, min_share, 5, 0.1, np.zeros(2, int), None)
+def fit(k, wcss, silhouette=None, min_share=0.2, seed=1):
+    return Fit(k, seed, (), wcss, min_share, 5, 0.1, silhouette=silhouette, wcss_all=wcss)
 
 
 def test_the_best_seed_is_the_cheapest_compared_at_nine_digits() -> None:
-    fits = [fit(2, 10.0000000001, 0.5, seed=1), fit(2, 10.0, 0.5, seed=2), fit(2, 9.0, 0.4, seed=3)]
-    assert choice.best_by_k(fits)[0].seed == 3
-    assert choice.best_by_k(fits[:2])[0].seed == 1
+    fits = [fit(2, 10.0000000001, seed=1), fit(2, 10.0, seed=2), fit(2, 9.0, seed=3)]
+    assert best_by_k(fits)[0].seed == 3
+    assert best_by_k(fits[:2])[0].seed == 1
+
+
+def test_the_elbow_is_where_the_curve_lies_furthest_below_its_chord() -> None:
+    curve = [fit(k, wcss) for k, wcss in ((1, 100), (2, 60), (3, 22), (4, 20), (5, 19), (6, 18))]
+    chosen, why = choice.by_elbow(curve, range(2, 7), 0.01)
+    assert (chosen.k, why) == (3, "knee of the curve of WCSS from k = 1 to 6")
+    small = [*curve[:2], fit(3, 22, min_share=0.001), *curve[3:]]
+    chosen, why = choice.by_elbow(small, range(2, 7), 0.01)
+    assert chosen.k == 4
+    assert why.endswith("among the 4 without a cluster below 1.0%")
+    assert choice.by_elbow(curve, [5, 6], 0.01)[0].k == 5
+    flat = [fit(1, 0.0), fit(2, 0.0)]
+    assert choice.by_elbow(flat, [2], 0.01) == (flat[1], "the curve of WCSS does not fall")
 
 
 def test_silhouettes_that_tie_choose_the_smaller_k() -> None:
@@ -204,27 +197,14 @@ def test_a_k_with_a_too_small_cluster_is_not_chosen() -> None:
     assert choice.by_silhouette(best[1:], 0.01)[1].startswith("every k has a cluster below 1.0%")
 
 
-def test_agreement_of_labellings() -> None:
-    one = np.array([0, 0, 1, 1])
-    assert adjusted_rand_index(one, np.array([1, 1, 0, 0])) == 1.0
-    assert adjusted_rand_index(one, np.array([0, 1, 0, 1])) == pytest.approx(-0.5)
-    from sklearn.metrics import adjusted_rand_score
-
-    random = np.random.default_rng(1)
-    for _ in range(20):
-        a, b = random.integers(0, 4, 50), random.integers(0, 3, 50)
-        assert adjusted_rand_index(a, b) == pytest.approx(adjusted_rand_score(a, b))
-
-
-def test_assignment_of_points() -> None:
-    labels, cost = assign(np.array([[0.0], [4.0], [5.0]]), np.array([[0.0], [10.0]]))
-    assert (labels.tolist(), cost.tolist()) == ([0, 0, 0], [0.0, 16.0, 25.0])
-
-
 def test_names_differ_by_what_sets_clusters_apart() -> None:
     centroids = [(0.0, 2.0), (0.1, -1.0), (3.0, 0.0)]
     names = unique_names(["Loyal", "Loyal", "Lost"], centroids, ["recency_days", "aum_per_day"])
     assert names == ["Loyal, high AUM per day", "Loyal, low AUM per day", "Lost"]
+    kept = unique_names(["Lost", "Loyal", "Lost"], centroids, ["recency_days", "m"], {1: "Lost"})
+    assert kept == ["Lost, low days since purchase", "Lost", "Lost, high days since purchase"]
+    once = unique_names(["A", "A"], [(0.0,), (0.0,)], ["m"], {0: "A, high m"})
+    assert once == ["A, high m", "A, high m (2)"]
     many = unique_names(["A"] * 6, [(float(n),) for n in range(6)], ["monetary"])
     assert len(set(many)) == 6
 

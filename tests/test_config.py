@@ -104,7 +104,27 @@ def test_required_settings_are_named(load) -> None:
 
 def test_settings_of_features_that_do_not_exist_yet_are_refused(load) -> None:
     assert "is not a setting" in refusal(load, MINIMAL, "exports.x=1")
-    assert "clustering.select" in refusal(load, MINIMAL, "clustering.select=elbow")
+    assert "is not a setting" in refusal(load, MINIMAL, "outlook.periods=3")
+
+
+def test_a_fixed_k_is_fitted_alone_unless_a_range_is_given(load) -> None:
+    assert load().settings.clustering.ks == list(range(2, 11))
+    assert load(MINIMAL, "clustering.k=4").settings.clustering.ks == [4]
+    given = load(MINIMAL, "clustering.k=12", "clustering.k_range=[1, 3]").settings.clustering
+    assert given.ks == [2, 3, 12]
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("clustering.coreset_size=50", "clustering.coreset_size"),
+        ("clustering.algorithm=dbscan", "clustering.algorithm"),
+        ("retrain.every_days=0", "retrain.every_days"),
+        ("drift.psi=0", "drift.psi"),
+    ],
+)
+def test_bounds_of_clusters_are_held(load, setting, told) -> None:
+    assert told in refusal(load, MINIMAL, setting)
 
 
 def test_a_key_that_stands_twice_is_refused(load) -> None:
@@ -190,7 +210,7 @@ def test_the_reference_names_every_setting_and_its_default(load) -> None:
 
     reference = yaml.safe_load((PROJECT / "conf" / "reference.yaml").read_text())
     defaults = load().settings.model_dump(mode="json")
-    for section in ("features", "scoring", "clustering"):
+    for section in ("features", "scoring", "clustering", "retrain", "drift"):
         assert set(reference[section]) == set(defaults[section])
         given = load(MINIMAL + yaml.safe_dump({section: reference[section]})).settings
         assert given.model_dump(mode="json")[section] == defaults[section]

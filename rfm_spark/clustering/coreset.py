@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from rfm_spark.clustering.space import GRID, Space, grid_expressions
+from rfm_spark.clustering.model import squared_distances
+from rfm_spark.clustering.space import Moments, Space
 
 WEIGHT = "weight"
 _UNIT = 2**53
 
 
-def coreset(customers: DataFrame, space: Space, *, size: int, population: int) -> DataFrame:
+def coreset(customers: DataFrame, space: Space, sums: Moments, *, size: int) -> DataFrame:
     """The sample, in one partition and in an order that follows from its values.
 
     Each row decides for itself by a hash of its customer_id, so the sample does not depend on how
@@ -28,33 +29,29 @@ def coreset(customers: DataFrame, space: Space, *, size: int, population: int) -
 
     Args:
         customers: ``customer_features``, with scores where the space names them.
-        space: Features and scaling. Without scaling, the sample is drawn uniformly.
+        space: Features and scaling.
+        sums: Mean and spread of the same customers.
         size: Rows wanted; the expected number, not the exact one.
-        population: Number of customers.
 
     Returns:
         x_0 .. x_n (transformed, not scaled) and weight.
     """
-    scaled = space.scaled()
-    spread = sum(std > 0 for std in space.stds) or 1
-    squared = F.lit(0.0)
-    for value in scaled:
-        squared = squared + value * value
-    tail = F.lit(0.5) if not space.is_scaled() else F.lit(0.5 / spread) * squared
-    keep = F.least(F.lit(1.0), F.lit(size / population) * (F.lit(0.5) + tail))
-    if population <= size:
+    squared = squared_distances(space.scaled(), [sums.center(space)])[0]
+    total = sums.total_squares(space)
+    tail = F.lit(0.5 * sums.customers / total) * squared if total > 0 else F.lit(0.5)
+    keep = F.least(F.lit(1.0), F.lit(size / sums.customers) * (F.lit(0.5) + tail))
+    if sums.customers <= size:
         keep = F.lit(1.0)
     draw = F.expr(f"pmod(xxhash64(customer_id, 'coreset'), {_UNIT}L) / {_UNIT}D")
-    grids = grid_expressions(space.features, space.transform, space.missing_days)
     names = point_columns(space)
-    points = [F.expr(f"{grid} / {GRID}D").alias(n) for grid, n in zip(grids, names, strict=True)]
+    points = [value.alias(name) for value, name in zip(space.transformed(), names, strict=True)]
     drawn = customers.withColumn("keep", keep).where(draw < F.col("keep"))
     sample = drawn.select(*points, (F.lit(1.0) / F.col("keep")).alias(WEIGHT))
     return in_order(sample.repartition(1), names)
 
 
 def in_order(sample: DataFrame, names: Sequence[str]) -> DataFrame:
-    """One partition, sorted by all values: k-means|| then always sees the same sequence."""
+    """One partition, sorted by all values: whoever draws from it always sees the same sequence."""
     return sample.coalesce(1).sortWithinPartitions(*names, WEIGHT)
 
 

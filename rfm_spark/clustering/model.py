@@ -6,16 +6,48 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import TypeVar
 
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from rfm_spark.clustering.space import Space
 
+Key = TypeVar("Key")
+_MODELS_A_PASS = 10  # more make a method so large that Java no longer compiles it
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the customers of a fit were like, for later dates to be compared with.
+
+    Args:
+        customers: How many there were.
+        wcss: Their mean squared distance to the nearest centroid.
+        means: Of the transformed features.
+        stds: Of the same.
+        lowest: Smallest transformed value of each feature.
+        highest: Largest.
+        edges: Per feature, edges of bins in transformed units.
+        shares: Per feature, the share of customers in each bin.
+    """
+
+    customers: int
+    wcss: float
+    means: tuple[float, ...]
+    stds: tuple[float, ...]
+    lowest: tuple[float, ...]
+    highest: tuple[float, ...]
+    edges: tuple[tuple[float, ...], ...]
+    shares: tuple[tuple[float, ...], ...]
+
 
 @dataclass(frozen=True)
 class Model:
-    """What ``models`` stores of a fit; arrays are in the order of ``numbers``, which ascend."""
+    """What ``models`` stores of a fit; arrays are in the order of ``numbers``, which ascend.
+
+    ``reference`` is None for models that were stored without one.
+    """
 
     version: str
     snapshot_date: date
@@ -26,6 +58,7 @@ class Model:
     names: tuple[str, ...]
     ranks: tuple[int, ...]
     actions: tuple[str, ...]
+    reference: Reference | None = None
 
     @classmethod
     def from_row(cls, row: Row) -> Model:
@@ -43,16 +76,55 @@ class Model:
             row["config_hash"],
             space,
             tuple(row["cluster_numbers"]),
-            tuple(tuple(centroid) for centroid in row["centroids"]),
+            _nested(row["centroids"]),
             tuple(row["cluster_names"]),
             tuple(row["cluster_ranks"]),
             tuple(row["cluster_actions"]),
+            _reference(row),
         )
 
 
-def squared_distances(space: Space, centroids: Sequence[Sequence[float]]) -> list[Column]:
+def _reference(row: Row) -> Reference | None:
+    if "bin_edges" not in row or row["bin_edges"] is None:
+        return None
+    return Reference(
+        row["customers"],
+        row["wcss_all"] / row["customers"],
+        tuple(row["feature_means"]),
+        tuple(row["feature_stds"]),
+        tuple(row["lowest"]),
+        tuple(row["highest"]),
+        _nested(row["bin_edges"]),
+        _nested(row["bin_shares"]),
+    )
+
+
+def _nested(rows: Sequence[Sequence[float]]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(row) for row in rows)
+
+
+def in_space(customers: DataFrame, space: Space, *columns: str) -> DataFrame:
+    """Rows with their scaled features, each computed once.
+
+    Args:
+        customers: Rows with the space's features.
+        space: Features and scaling.
+        columns: What to keep beside; nothing keeps only the scaled features.
+    """
+    names = scaled_names(space)
+    scaled = [value.alias(name) for value, name in zip(space.scaled(), names, strict=True)]
+    return customers.select(*columns, *scaled)
+
+
+def scaled_names(space: Space) -> list[str]:
+    """Names of the scaled features."""
+    return [f"_scaled_{i}" for i in range(len(space.features))]
+
+
+def squared_distances(
+    scaled: Sequence[Column], centroids: Sequence[Sequence[float]]
+) -> list[Column]:
     """Squared distance of a row to each centroid, summed left to right."""
-    scaled = space.scaled()
     distances = []
     for centroid in centroids:
         total = F.lit(0.0)
@@ -60,6 +132,19 @@ def squared_distances(space: Space, centroids: Sequence[Sequence[float]]) -> lis
             total = total + (value - F.lit(center)) * (value - F.lit(center))
         distances.append(total)
     return distances
+
+
+def nearest_place(
+    scaled: Sequence[Column], centroids: Sequence[Sequence[float]], *, first: int = 0
+) -> Column:
+    """Place of the nearest centroid, counted from ``first``; ties to the lowest."""
+    distances = squared_distances(scaled, centroids)
+    return F.array_position(F.array(*distances), least(distances)).cast("int") + F.lit(first - 1)
+
+
+def least(distances: Sequence[Column]) -> Column:
+    """The smallest of one or more columns."""
+    return F.least(*distances) if len(distances) > 1 else distances[0]
 
 
 def with_clusters(
@@ -70,8 +155,12 @@ def with_clusters(
     Distance is Euclidean, in scaled units. Margin is the distance to the second nearest centroid
     minus that to the nearest: near 0 for customers on a border, null where there is one cluster.
     """
-    squared = customers.withColumn("_squared", F.array(*squared_distances(space, centroids)))
-    ordered = squared.withColumn("_ordered", F.sort_array("_squared"))
+    scaled = scaled_names(space)
+    placed = in_space(customers, space, "*")
+    squared = F.array(*squared_distances([F.col(name) for name in scaled], centroids))
+    ordered = placed.withColumn("_squared", squared).withColumn(
+        "_ordered", F.sort_array("_squared")
+    )
     nearest = F.element_at("_ordered", 1)
     place = F.array_position("_squared", nearest).cast("int")
     margin = F.lit(None).cast("double")
@@ -83,7 +172,7 @@ def with_clusters(
             "distance": F.sqrt(nearest),
             "margin": margin,
         }
-    ).drop("_squared", "_ordered")
+    ).drop("_squared", "_ordered", *scaled)
 
 
 def named(cluster: Column, model: Model) -> Column:
@@ -97,26 +186,39 @@ def named(cluster: Column, model: Model) -> Column:
 def wcss_over_all(
     customers: DataFrame,
     space: Space,
-    centroid_sets: Mapping[int, Sequence[Sequence[float]]],
+    centroid_sets: Mapping[Key, Sequence[Sequence[float]]],
     *,
-    total_squares: float,
-) -> dict[int, float]:
+    most: float,
+) -> dict[Key, float]:
     """Within-cluster sum of squares over all customers, for several models in one pass.
-
-    Each customer's squared distance is rounded to an integer count of a small unit, so that the
-    sum does not depend on its order.
 
     Args:
         customers: Rows with the space's features.
         space: Features and scaling.
-        centroid_sets: k to centroids.
-        total_squares: Sum of squares about the origin, which chooses the unit.
+        centroid_sets: Anything that names a model, to its centroids.
+        most: What no sum is much larger than; it chooses the unit.
     """
-    unit = 2.0 ** min(20, math.floor(58 - math.log2(max(total_squares, 1.0))))
-    columns = []
-    for k, centroids in centroid_sets.items():
-        distances = squared_distances(space, centroids)
-        least = F.least(*distances) if len(distances) > 1 else distances[0]
-        columns.append(F.sum(F.floor(least * F.lit(unit) + 0.5).cast("bigint")).alias(f"k_{k}"))
-    row = customers.agg(*columns).collect()[0]
-    return {k: (row[f"k_{k}"] or 0) / unit for k in centroid_sets}
+    placed = in_space(customers, space)
+    scaled = [F.col(name) for name in scaled_names(space)]
+    unit = exact_unit(most)
+    found: dict[Key, float] = {}
+    keys = list(centroid_sets)
+    for start in range(0, len(keys), _MODELS_A_PASS):
+        chosen = keys[start : start + _MODELS_A_PASS]
+        sums = [
+            exact_sum(least(squared_distances(scaled, centroid_sets[key])), unit).alias(f"sum_{i}")
+            for i, key in enumerate(chosen)
+        ]
+        row = placed.agg(*sums).collect()[0]
+        found |= {key: (row[f"sum_{i}"] or 0) / unit for i, key in enumerate(chosen)}
+    return found
+
+
+def exact_unit(most: float) -> float:
+    """Parts of 1 in which squared distances are counted, so that their sum fits a bigint."""
+    return float(2.0 ** min(20, math.floor(58 - math.log2(max(most, 1.0)))))
+
+
+def exact_sum(squared: Column, unit: float) -> Column:
+    """Sum of squared distances as integers of a small unit, which no order of rows changes."""
+    return F.sum(F.floor(squared * F.lit(unit) + 0.5).cast("bigint"))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import count
 
 _WORDS = {
     2: ("low", "high"),
@@ -25,7 +26,10 @@ _SHORT = {
 
 
 def unique_names(
-    segments: Sequence[str], centroids: Sequence[Sequence[float]], features: Sequence[str]
+    segments: Sequence[str],
+    centroids: Sequence[Sequence[float]],
+    features: Sequence[str],
+    kept: Mapping[int, str] | None = None,
 ) -> list[str]:
     """One name per cluster: its rule segment, and what sets it apart where others share that.
 
@@ -33,17 +37,32 @@ def unique_names(
         segments: Rule segment of each cluster's mean scores.
         centroids: Scaled centroids in the same order.
         features: Names of the centroids' coordinates.
+        kept: Places of clusters that have a name already.
 
     Returns:
         Names that differ from each other, as in "Loyal, high AUM per day".
     """
-    names = list(segments)
-    for segment in dict.fromkeys(segments):
-        group = [i for i, name in enumerate(segments) if name == segment]
-        if len(group) > 1:
-            for i, words in _qualifiers(group, centroids, features).items():
-                names[i] = f"{segment}, {words}"
-    return names
+    names = dict(kept or {})
+    fresh = [place for place in range(len(segments)) if place not in names]
+    for segment in dict.fromkeys(segments[place] for place in fresh):
+        own = [place for place in fresh if segments[place] == segment]
+        alike = own + [place for place, name in (kept or {}).items() if is_name_of(segment, name)]
+        words = _qualifiers(alike, centroids, features) if len(alike) > 1 else {}
+        for place in own:
+            name = f"{segment}, {words[place]}" if words else segment
+            names[place] = _free(name, names.values())
+    return [names[place] for place in range(len(segments))]
+
+
+def is_name_of(segment: str, name: str) -> bool:
+    """Whether a cluster's name was made from a segment's."""
+    return name == segment or name.startswith(f"{segment}, ")
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    if name not in taken:
+        return name
+    return next(free for i in count(2) if (free := f"{name} ({i})") not in taken)
 
 
 def _qualifiers(

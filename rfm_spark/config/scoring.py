@@ -1,4 +1,4 @@
-"""Settings of scores and of clusters."""
+"""Settings of scores."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from rfm_spark.config.base import Settings
 from rfm_spark.config.naming import digest, known_feature
-from rfm_spark.schemas import SCORE_COLUMNS
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 Bins = Annotated[int, Field(ge=2, le=10)]
 
@@ -179,47 +177,3 @@ class ScoringSettings(Settings):
         method = next(iter(methods.values())) if one else methods
         further = [] if given is None else [given]
         return digest([self.feature_by_role, self.bins_by_role, method, *further])
-
-
-class ClusteringSettings(Settings):
-    """How customers are clustered."""
-
-    features: list[str] | None = Field(
-        None, description="null: the columns of the three roles, and aum_per_day with AUM"
-    )
-    transform: Literal["log1p", "none"] = "log1p"
-    scale: Literal["standard", "none"] = "standard"
-    algorithm: Literal["kmeans"] = "kmeans"
-    k: Literal["auto"] | Annotated[int, Field(ge=2, le=100)] = "auto"
-    k_range: tuple[Annotated[int, Field(ge=2)], Annotated[int, Field(ge=2, le=100)]] = (2, 10)
-    select: Literal["silhouette"] = "silhouette"
-    min_share: Share = Field(0.01, description="a k with a smaller cluster is not chosen")
-    seeds: Annotated[int, Field(ge=1, le=100)] = 3
-    max_iter: Annotated[int, Field(ge=1)] = 40
-    coreset_size: Annotated[int, Field(ge=100)] = Field(
-        50_000, description="fit on a weighted sample of about this size; smaller data whole"
-    )
-    names: Literal["rules"] | list[str] = Field(
-        "rules", description="rules, or a list, best cluster first"
-    )
-
-    @field_validator("features")
-    @classmethod
-    def _features(cls, value: list[str] | None, info: ValidationInfo) -> list[str] | None:
-        if value is None:
-            return None
-        if not value or len(set(value)) != len(value):
-            raise ValueError("name at least one feature, and each only once")
-        scores = SCORE_COLUMNS.values()
-        return [known_feature(name, info, *scores, what="a feature or a score") for name in value]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> ClusteringSettings:
-        if self.k_range[0] > self.k_range[1]:
-            raise ValueError(f"k_range {list(self.k_range)} runs backwards")
-        if isinstance(self.names, list):
-            if len(set(self.names)) != len(self.names):
-                raise ValueError("names must differ from each other")
-            if self.k != "auto" and len(self.names) != self.k:
-                raise ValueError(f"{len(self.names)} names for k = {self.k}")
-        return self

@@ -8,8 +8,14 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from rfm_spark.config.base import Settings, resolve_location
+from rfm_spark.config.clustering import (
+    ClusteringSettings,
+    DriftSettings,
+    RetrainSettings,
+    Share,
+)
 from rfm_spark.config.naming import digest, known
-from rfm_spark.config.scoring import ClusteringSettings, ScoringSettings, Share
+from rfm_spark.config.scoring import ScoringSettings
 from rfm_spark.config.source import Location
 from rfm_spark.config.sources import Sources
 from rfm_spark.schemas import AUM_FEATURES, FEATURE_LABELS, RESERVED_COLUMNS
@@ -49,6 +55,8 @@ class RfmSettings(Settings):
     features: FeatureSettings = FeatureSettings()
     scoring: ScoringSettings = ScoringSettings()
     clustering: ClusteringSettings = ClusteringSettings()
+    retrain: RetrainSettings = RetrainSettings()
+    drift: DriftSettings = DriftSettings()
 
     @field_validator("store")
     @classmethod

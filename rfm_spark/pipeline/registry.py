@@ -1,37 +1,102 @@
-"""The model registry: every fit of a sweep, and the one that labels, as rows to read."""
+"""The model registry: every fit of a sweep, and the models that label, as rows to read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from math import floor
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import Row
+from pyspark.sql import functions as F
 
 from rfm_spark import schemas
-from rfm_spark.clustering.naming import unique_names
+from rfm_spark.clustering.fits import Fit
+from rfm_spark.clustering.model import Model, Reference
 from rfm_spark.clustering.space import Space
-from rfm_spark.clustering.sweep import Fit
 from rfm_spark.errors import ModelError
 from rfm_spark.pipeline.context import Context
-from rfm_spark.rules import NO_PURCHASE
-from rfm_spark.schemas import WHOLE_FEATURES
-from rfm_spark.scoring.scores import nearest_code
+
+if TYPE_CHECKING:
+    from rfm_spark.pipeline.clusters import Clusters
 
 
 @dataclass(frozen=True)
-class Members:
-    """What the members of a cluster are like on average.
+class Fitted:
+    """A model that has been fitted and saved, and is to be announced.
 
     Args:
-        rfm_score: Mean rfm_score.
-        scores: Mean R, F and M scores.
-        features: Means of the raw features that the rule map looks at, None without any value.
+        version: Of the model.
+        snapshot_date: Whose features it was fitted on.
+        space: Features and scaling.
+        chosen: The fit.
+        chosen_because: Why that one, in words.
+        clusters: Its clusters, numbered and named.
+        reference: What customers were like.
+        coreset_rows: How many rows were fitted.
+        pipeline_path: Where the PipelineModel is.
     """
 
-    rfm_score: float
-    scores: Sequence[float]
-    features: Mapping[str, float | None]
+    version: str
+    snapshot_date: date
+    space: Space
+    chosen: Fit
+    chosen_because: str
+    clusters: Clusters
+    reference: Reference
+    coreset_rows: int
+    pipeline_path: str
+
+
+def model_in_force(context: Context, *, snapshot_date: date) -> Model | None:
+    """The model with the largest snapshot date up to this one; None where there is none.
+
+    Raises:
+        ModelError: It was fitted with other features, transform, scale or algorithm.
+    """
+    models = context.read_or_none("models")
+    if models is None:
+        return None
+    known = models.where(F.col("snapshot_date") <= F.lit(snapshot_date))
+    row = known.orderBy(F.desc("snapshot_date")).first()
+    if row is None:
+        return None
+    model = Model.from_row(row)
+    settings = context.settings
+    if model.config_hash != settings.clustering_hash:
+        wanted = ", ".join(settings.clustering_features)
+        raise ModelError(
+            f"the model in force at {snapshot_date} ({model.version}) was fitted on "
+            f"{', '.join(model.space.features)} with transform {row['transform']}, scale "
+            f"{row['scale']}, algorithm {row['algorithm']}; the configuration asks for {wanted} "
+            f"with {settings.clustering.transform}, {settings.clustering.scale}, "
+            f"{settings.clustering.algorithm}. Go back to those settings, or fit a new one with "
+            f"`rfm-spark run --snapshot-date {snapshot_date} --retrain`"
+        )
+    return model
+
+
+def model_before(context: Context, *, snapshot_date: date) -> Model | None:
+    """The newest model of an earlier date, whatever it was fitted with; None without any."""
+    models = context.store.read_or_none("models")
+    if models is None:
+        return None
+    earlier = models.where(F.col("snapshot_date") < F.lit(snapshot_date))
+    row = earlier.orderBy(F.desc("snapshot_date")).first()
+    return Model.from_row(row) if row is not None else None
+
+
+def largest_number(context: Context, *, before: date) -> int:
+    """The largest number that a cluster of an earlier date has had; -1 without any.
+
+    Later dates do not count: fitting a date again gives the numbers that it had.
+    """
+    models = context.store.read_or_none("models")
+    if models is None:
+        return -1
+    earlier = models.where(F.col("snapshot_date") < F.lit(before))
+    largest = earlier.agg(F.max(F.array_max("cluster_numbers"))).collect()[0][0]
+    return -1 if largest is None else int(largest)
 
 
 def write_sweep(
@@ -51,7 +116,7 @@ def write_sweep(
             fit.iterations,
             fit.seconds,
             fit.stability,
-            (fit.k, fit.seed) == (chosen.k, chosen.seed),
+            fit.key == chosen.key,
         )
         for fit in fits
     ]
@@ -60,66 +125,53 @@ def write_sweep(
     context.write(table, frame, f"snapshot_date = DATE'{snapshot_date}'")
 
 
-def write_model(
-    context: Context,
-    record: dict[str, Any],
-    space: Space,
-    chosen: Fit,
-    members: Mapping[int, Members],
-) -> None:
-    """The chosen fit with all it takes to label customers, and its names; writes ``models``.
-
-    Raises:
-        ModelError: ``clustering.names`` is a list of another length than the model has clusters.
-    """
-    clustering = context.settings.clustering
-    numbers = list(range(chosen.k))
-    best_first = sorted(numbers, key=lambda number: (-members[number].rfm_score, number))
-    segments = [_segment_name(context, members[number]) for number in numbers]
-    names = unique_names(segments, chosen.centroids, space.features)
-    if isinstance(clustering.names, list):
-        if len(clustering.names) != chosen.k:
-            raise ModelError(
-                f"clustering.names has {len(clustering.names)} names and the model has {chosen.k} "
-                "clusters; name as many, fix clustering.k, or use names: rules"
-            )
-        given = dict(zip(best_first, clustering.names, strict=True))
-        names = [given[number] for number in numbers]
-    record |= {
-        "algorithm": clustering.algorithm,
-        "k": chosen.k,
-        "features": list(space.features),
+def write_model(context: Context, fitted: Fitted) -> None:
+    """A model with all it takes to label customers; writes ``models``."""
+    settings, space, reference = context.settings, fitted.space, fitted.reference
+    clusters = fitted.clusters
+    members = clusters.clusters
+    record = {
+        "model_version": fitted.version,
+        "snapshot_date": fitted.snapshot_date,
+        "algorithm": settings.clustering.algorithm,
+        "k": fitted.chosen.k,
+        "features": space.features,
         "transform": space.transform,
-        "scale": clustering.scale,
+        "scale": settings.clustering.scale,
         "missing_recency": space.missing_days,
-        "means": list(space.means),
-        "stds": list(space.stds),
-        "cluster_numbers": numbers,
-        "centroids": [list(centroid) for centroid in chosen.centroids],
-        "centroids_natural": [space.natural(centroid) for centroid in chosen.centroids],
-        "cluster_names": names,
-        "cluster_ranks": [best_first.index(number) + 1 for number in numbers],
-        "cluster_actions": [context.rule_map.action_of(name) for name in segments],
-        "wcss_all": chosen.wcss_all,
-        "silhouette": chosen.silhouette,
-        "seed": chosen.seed,
-        "matched_to": None,
-        "config_hash": context.settings.clustering_hash,
+        "means": space.means,
+        "stds": space.stds,
+        "cluster_numbers": clusters.numbers,
+        "centroids": clusters.centroids,
+        "centroids_natural": [space.natural(centroid) for centroid in clusters.centroids],
+        "cluster_names": [cluster.name for cluster in members],
+        "cluster_ranks": [cluster.rank for cluster in members],
+        "cluster_actions": [cluster.action for cluster in members],
+        "wcss_all": fitted.chosen.wcss_all,
+        "silhouette": fitted.chosen.silhouette,
+        "seed": fitted.chosen.seed,
+        "chosen_because": fitted.chosen_because,
+        "customers": reference.customers,
+        "coreset_rows": fitted.coreset_rows,
+        "matched_to": clusters.matched_to,
+        "retired_clusters": clusters.retired,
+        "agreement": clusters.agreement,
+        "feature_means": reference.means,
+        "feature_stds": reference.stds,
+        "lowest": reference.lowest,
+        "highest": reference.highest,
+        "bin_edges": reference.edges,
+        "bin_shares": reference.shares,
+        "config_hash": settings.clustering_hash,
+        "pipeline_path": fitted.pipeline_path,
     }
     table = schemas.MODELS
-    row = tuple(record[name] for name in table.columns)
+    row = tuple(_listed(record[name]) for name in table.columns)
     frame = context.spark.createDataFrame([row], table.ddl).repartition(1)
-    context.write(table, frame, f"snapshot_date = DATE'{record['snapshot_date']}'")
+    context.write(table, frame, f"snapshot_date = DATE'{fitted.snapshot_date}'")
 
 
-def _segment_name(context: Context, members: Members) -> str:
-    """The rule segment of the members' mean scores and features."""
-    code = nearest_code(members.scores, context.rule_map.bins)
-    values = {name: _as_counted(name, value) for name, value in members.features.items()}
-    segment = context.rule_map.segment_of(code, values)
-    return (segment or NO_PURCHASE).name  # members without any purchase fit no rule on features
-
-
-def _as_counted(feature: str, mean: float | None) -> float | None:
-    """A mean of whole numbers as a whole number, so that it cannot fall between two ranges."""
-    return floor(mean + 0.5) if mean is not None and feature in WHOLE_FEATURES else mean
+def _listed(value: Any) -> Any:
+    """Lists instead of tuples, which Spark takes for structs."""
+    is_vector = isinstance(value, (list, tuple)) and not isinstance(value, Row)
+    return [_listed(part) for part in value] if is_vector else value

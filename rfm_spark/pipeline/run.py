@@ -9,8 +9,8 @@ from rfm_spark.pipeline import customers, events, ledger
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.features import features
 from rfm_spark.pipeline.ingest import ingest
-from rfm_spark.pipeline.segment import model_in_force, segment
-from rfm_spark.pipeline.thresholds import lacks_thresholds
+from rfm_spark.pipeline.retraining import why_train
+from rfm_spark.pipeline.segment import segment
 from rfm_spark.pipeline.train import train
 
 
@@ -18,7 +18,8 @@ def run(context: Context, *, snapshot_date: date, retrain: bool) -> None:
     """From the raw log to labelled customers of a date.
 
     Days that are in are not read again; features and labels whose inputs and settings have not
-    changed are left as they are; a model is fitted only where there is none yet.
+    changed are left as they are; a model is fitted where there is none yet, or where `retrain`
+    says that the one in force is too old or no longer fits.
 
     Args:
         context: The run.
@@ -33,18 +34,14 @@ def run(context: Context, *, snapshot_date: date, retrain: bool) -> None:
         context.display.note(f"features of {snapshot_date} are up to date")
     else:
         features(context, snapshot_date=snapshot_date)
-    if retrain or _lacks_model(context, snapshot_date):
+    why = "asked for" if retrain else why_train(context, snapshot_date=snapshot_date)
+    if why is not None:
+        context.display.note(f"a new model: {why}")
         train(context, snapshot_date=snapshot_date)
     if _is_current(context, "segment_profiles", snapshot_date):
         context.display.note(f"segments of {snapshot_date} are up to date")
     else:
         segment(context, snapshot_date=snapshot_date)
-
-
-def _lacks_model(context: Context, snapshot_date: date) -> bool:
-    if model_in_force(context, snapshot_date=snapshot_date) is None:
-        return True
-    return lacks_thresholds(context, snapshot_date=snapshot_date)
 
 
 _STAGES = {

@@ -9,11 +9,13 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
-from rfm_spark.clustering.model import Model, named, with_clusters
+from rfm_spark.clustering.model import named, with_clusters
 from rfm_spark.errors import DataError, ModelError
 from rfm_spark.pipeline.context import Context, days_of_log
+from rfm_spark.pipeline.drift import measured_drift, write_drift
 from rfm_spark.pipeline.events import read_events, write_events
 from rfm_spark.pipeline.profiles import write_profiles
+from rfm_spark.pipeline.registry import model_in_force
 from rfm_spark.pipeline.thresholds import scored, thresholds_in_force
 from rfm_spark.scoring.segments import segment_by
 
@@ -23,8 +25,8 @@ _KINDS = ("rfm_segment", "cluster_segment")
 def segment(context: Context, *, snapshot_date: date) -> None:
     """Label every customer of a date, and describe the segments.
 
-    Writes ``customer_segments``, ``segment_profiles``, ``segment_separation`` and, where there is a
-    source of target events, ``segment_events``.
+    Writes ``customer_segments``, ``drift``, ``segment_profiles``, ``segment_separation`` and, where
+    there is a source of target events, ``segment_events``.
 
     The model and the edges are those with the largest snapshot date up to this one.
 
@@ -56,6 +58,7 @@ def segment(context: Context, *, snapshot_date: date) -> None:
     context.display.note(f"model {model.version}, score edges {thresholds.version}")
     events = read_events(context, snapshot_date=snapshot_date)
     customers = scored(context, features, thresholds)
+    drift = measured_drift(context, customers, model, snapshot_date=snapshot_date)
     customers = customers.withColumn("rfm_segment", segment_by(context.rule_map))
     space = replace(model.space, missing_days=days_of_log(context, snapshot_date))
     customers = with_clusters(customers, space, model.numbers, model.centroids)
@@ -69,36 +72,9 @@ def segment(context: Context, *, snapshot_date: date) -> None:
     table = _table(context)
     labelled = _with_previous(context, customers, snapshot_date).select(*table.columns)
     context.write(table, labelled, f"snapshot_date = DATE'{snapshot_date}'")
+    write_drift(context, drift, model, snapshot_date=snapshot_date)
     write_profiles(context, customers, model, snapshot_date=snapshot_date)
     write_events(context, customers, events, snapshot_date=snapshot_date)
-
-
-def model_in_force(context: Context, *, snapshot_date: date) -> Model | None:
-    """The model with the largest snapshot date up to this one; None where there is none.
-
-    Raises:
-        ModelError: It was fitted with other features, transform, scale or algorithm.
-    """
-    models = context.read_or_none("models")
-    if models is None:
-        return None
-    known = models.where(F.col("snapshot_date") <= F.lit(snapshot_date))
-    row = known.orderBy(F.desc("snapshot_date")).first()
-    if row is None:
-        return None
-    model = Model.from_row(row)
-    settings = context.settings
-    if model.config_hash != settings.clustering_hash:
-        wanted = ", ".join(settings.clustering_features)
-        raise ModelError(
-            f"the model in force at {snapshot_date} ({model.version}) was fitted on "
-            f"{', '.join(model.space.features)} with transform {row['transform']}, scale "
-            f"{row['scale']}, algorithm {row['algorithm']}; the configuration asks for {wanted} "
-            f"with {settings.clustering.transform}, {settings.clustering.scale}, "
-            f"{settings.clustering.algorithm}. Go back to those settings, or fit a new one with "
-            f"`rfm-spark run --snapshot-date {snapshot_date} --retrain`"
-        )
-    return model
 
 
 def used_features(context: Context) -> list[str]:

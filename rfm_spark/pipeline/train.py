@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,33 +13,38 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark.clustering import choice, stages
-from rfm_spark.clustering.coreset import WEIGHT, coreset, in_order, point_columns
-from rfm_spark.clustering.model import wcss_over_all, with_clusters
+from rfm_spark.clustering.coreset import coreset, in_order, point_columns
+from rfm_spark.clustering.drift import bin_edges, standing
+from rfm_spark.clustering.fits import Fit, Plan, best_by_k, single_cluster
+from rfm_spark.clustering.lloyd import Matrix
+from rfm_spark.clustering.material import Material
+from rfm_spark.clustering.model import Reference
+from rfm_spark.clustering.sample_sweep import over_all_customers, sweep_sample, with_silhouettes
 from rfm_spark.clustering.space import Moments, Space, moments, scaled_space
-from rfm_spark.clustering.sweep import Fit, sweep
+from rfm_spark.clustering.whole_sweep import sweep_everybody
 from rfm_spark.config.naming import digest
 from rfm_spark.errors import DataError, ModelError
-from rfm_spark.insight.figures import exact_mean
+from rfm_spark.pipeline.clusters import identified
 from rfm_spark.pipeline.context import Context, days_of_log
-from rfm_spark.pipeline.registry import Members, write_model, write_sweep
+from rfm_spark.pipeline.registry import Fitted, model_before, write_model, write_sweep
 from rfm_spark.pipeline.thresholds import cut_thresholds, scored
-from rfm_spark.schemas import SCORE_COLUMNS
 
 _MOST_THREADS = 8
+_REFERENCE_ROWS = 50_000
 
 
 def train(context: Context, *, snapshot_date: date) -> None:
     """Cut score edges and fit the clusters on the features of a date.
 
     Writes ``score_thresholds``, ``k_sweep`` and, after the fitted pipeline has been saved,
-    ``models``.
+    ``models``. Clusters that continue those of the model before keep their number and name.
 
     Args:
         context: The run.
         snapshot_date: The date whose ``customer_features`` are learned from.
 
     Raises:
-        DataError: The features of that date have not been computed.
+        DataError: The features of that date have not been computed, or cannot be clustered.
         ModelError: The data has fewer distinct customers than the k asked for.
     """
     context.display.stage("train", f"on the features of {snapshot_date}")
@@ -47,26 +53,29 @@ def train(context: Context, *, snapshot_date: date) -> None:
     thresholds = cut_thresholds(context, features, snapshot_date=snapshot_date)
     customers = scored(context, features, thresholds)
     space, sums, scaler = _space(context, customers, snapshot_date)
-    version = _version(context, snapshot_date, space, sums, thresholds.version)
+    previous = model_before(context, snapshot_date=snapshot_date)
+    before = previous.version if previous else None
+    version = _version(context, snapshot_date, space, sums, [thresholds.version, before])
     folder = f"{context.settings.models_location}/{version}"
-    points = _stored_coreset(context, customers, space, sums, f"{folder}/coreset")
-    fits, rows = _fits(context, points, space, scaler)
-    fits, chosen, why = _choose(context, fits, customers, space, sums)
+    points, rows = _stored_coreset(context, customers, space, sums, f"{folder}/coreset")
+    material = Material(customers, space, sums, scaler, points, rows)
+    fits = _fits(context, material, folder)
+    chosen, why = _chosen(context, fits)
     context.display.note(f"k = {chosen.k} chosen: {why}")
-    pipeline_path = f"{folder}/pipeline"
-    model = stages.pipeline_model(space, scaler, chosen.model)
+    clusters = identified(context, material, chosen.centroids, previous, snapshot_date)
+    reference = _reference(context, material, chosen)
+    path = f"{folder}/pipeline"
+    numbers, centroids = clusters.numbers, clusters.centroids
     with context.timed("saving the fitted pipeline"):
-        model.write().overwrite().save(pipeline_path)
+        pipeline = stages.pipeline_model(context.spark, space, scaler, numbers, centroids)
+        pipeline.write().overwrite().save(path)
     write_sweep(context, fits, chosen, version=version, snapshot_date=snapshot_date)
-    members = _members(context, customers, space, chosen)
-    record = {
-        "model_version": version,
-        "snapshot_date": snapshot_date,
-        "customers": sums.customers,
-        "coreset_rows": rows,
-        "pipeline_path": pipeline_path,
-    }
-    write_model(context, record, space, chosen, members)
+    is_sampled = context.settings.clustering.coreset_size > 0
+    fitted = len(rows) if is_sampled else sums.customers
+    write_model(
+        context,
+        Fitted(version, snapshot_date, space, chosen, why, clusters, reference, fitted, path),
+    )
 
 
 def _space(
@@ -82,6 +91,14 @@ def _space(
         raise DataError(
             "customer_features has no row of that snapshot date; run `features` for it first"
         )
+    unusable = {name: n for name, n in zip(names, sums.unusable, strict=True) if n}
+    if unusable:
+        listed = ", ".join(f"{name} of {n:,} customers" for name, n in unusable.items())
+        raise DataError(
+            f"these features are NaN, infinite, or too large to be clustered: {listed}; mend them "
+            "where they come from, use clustering.transform: log1p, or leave them out of "
+            "clustering.features"
+        )
     scale = settings.clustering.scale == "standard"
     space = scaled_space(names, transform, missing_days, sums, scale=scale)
     if not scale:
@@ -94,64 +111,78 @@ def _space(
 
 
 def _version(
-    context: Context, snapshot_date: date, space: Space, sums: Moments, thresholds_version: str
+    context: Context, snapshot_date: date, space: Space, sums: Moments, made_with: list[str | None]
 ) -> str:
-    clustering = context.settings.clustering.model_dump(mode="json")
-    inputs = [sums.customers, sums.sums, sums.squares, space.missing_days, thresholds_version]
-    return f"{snapshot_date}-{digest([inputs, space.features, clustering])}"
+    clustering = context.settings.clustering
+    inputs = [sums.customers, sums.sums, sums.squares, space.missing_days, *made_with]
+    settings = [space.features, clustering.ks, clustering.model_dump(mode="json")]
+    return f"{snapshot_date}-{digest([inputs, *settings])}"
 
 
 def _stored_coreset(
     context: Context, customers: DataFrame, space: Space, sums: Moments, path: str
-) -> DataFrame:
-    """The coreset, written beside the model: what was fitted can be looked at afterwards."""
-    size = context.settings.clustering.coreset_size
+) -> tuple[DataFrame, Matrix]:
+    """The coreset, written beside the model: what was fitted can be looked at afterwards.
+
+    Where everybody is fitted, it only says what customers were like.
+    """
+    size = context.settings.clustering.coreset_size or _REFERENCE_ROWS
     with context.timed("drawing the coreset"):
-        sample = coreset(customers, space, size=size, population=sums.customers)
-        sample.write.mode("overwrite").parquet(path)
-    return in_order(context.spark.read.parquet(path), point_columns(space))
+        coreset(customers, space, sums, size=size).write.mode("overwrite").parquet(path)
+        points = in_order(context.spark.read.parquet(path), point_columns(space))
+        rows = np.array([tuple(row) for row in points.collect()], dtype=np.float64)
+    return points, rows
 
 
-def _fits(context: Context, points: DataFrame, space: Space, scaler: Any) -> tuple[list[Fit], int]:
+def _fits(context: Context, material: Material, folder: str) -> list[Fit]:
+    """Every fit of the sweep, the best seed of each k measured over all customers."""
     clustering = context.settings.clustering
-    rows = np.array([tuple(row) for row in points.collect()], dtype=np.float64)
-    divisors = np.array([std if std > 0 else np.inf for std in space.stds])
-    scaled = (rows[:, :-1] - np.array(space.means)) / divisors
-    distinct = len(np.unique(scaled, axis=0))
-    ks = _numbers_of_clusters(context, distinct)
-    vectors = stages.scaled_vectors(points, space, scaler).select(stages.SCALED, WEIGHT)
-    if not ks:
-        return [_single_cluster(scaled, rows[:, -1])], len(rows)
-    with context.timed(f"fitting k = {ks[0]} to {ks[-1]}"):
-        fits = sweep(
-            vectors,
-            scaled,
-            rows[:, -1],
-            ks=ks,
-            seeds=clustering.seeds,
-            max_iter=clustering.max_iter,
-            threads=min(_MOST_THREADS, os.cpu_count() or 1),
-            progress=lambda done, total: context.display.working(f"k-means fit {done} of {total}"),
-        )
-    if not fits and clustering.k != "auto":
+    plan = Plan(
+        clustering.algorithm,
+        _numbers_of_clusters(context, material),
+        clustering.seeds,
+        clustering.max_iter,
+        min(_MOST_THREADS, os.cpu_count() or 1),
+    )
+    single = single_cluster(material.space, material.sums)
+    if not plan.ks:
+        return [single]
+    told = partial(_told, context)
+    with context.timed(f"fitting k = {plan.ks[0]} to {plan.ks[-1]}"):
+        if clustering.coreset_size == 0:
+            fits = sweep_everybody(material, plan, told)
+        else:
+            fits = over_all_customers(material, sweep_sample(material, plan, told))
+            fits = with_silhouettes(material, fits, plan, f"{folder}/labels", told)
+    found = {fit.k for fit in fits}
+    if clustering.k != "auto" and clustering.k not in found:
         raise ModelError(
             f"k-means found fewer than the {clustering.k} clusters that clustering.k asks for, "
             "from every start; use a smaller k, k: auto, or other features"
         )
-    return fits or [_single_cluster(scaled, rows[:, -1])], len(rows)
+    missing = [str(k) for k in plan.ks if k not in found]
+    if missing:
+        context.display.warn(f"no start found as many clusters as k = {', '.join(missing)}")
+    return [single, *fits]
 
 
-def _numbers_of_clusters(context: Context, distinct: int) -> list[int]:
+def _told(context: Context, what: str, done: int, total: int) -> None:
+    context.display.working(f"{context.settings.clustering.algorithm}: {what} {done} of {total}")
+
+
+def _numbers_of_clusters(context: Context, material: Material) -> list[int]:
     clustering = context.settings.clustering
-    if clustering.k != "auto":
-        if clustering.k > distinct:
-            raise ModelError(
-                f"clustering.k is {clustering.k}, but the customers have only {distinct} distinct "
-                "points in these features; use a smaller k, k: auto, or other features"
-            )
-        return [clustering.k]
-    low, high = clustering.k_range
-    ks = list(range(low, min(high, distinct) + 1))
+    if clustering.coreset_size > 0:
+        distinct = material.sample.distinct
+    else:
+        points = material.customers.select(*material.space.transformed())
+        distinct = points.distinct().limit(max(clustering.ks)).count()
+    if clustering.k != "auto" and clustering.k > distinct:
+        raise ModelError(
+            f"clustering.k is {clustering.k}, but the customers have only {distinct} distinct "
+            "points in these features; use a smaller k, k: auto, or other features"
+        )
+    ks = [k for k in clustering.ks if k <= distinct]
     if not ks:
         context.display.warn(
             f"the customers have only {distinct} distinct points in these features: one cluster"
@@ -159,48 +190,40 @@ def _numbers_of_clusters(context: Context, distinct: int) -> list[int]:
     return ks
 
 
-def _single_cluster(points: Any, weights: Any) -> Fit:
-    """Everybody in one cluster, for data in which there is nothing to tell apart."""
-    center = np.average(points, axis=0, weights=weights)
-    cost = float((((points - center) ** 2).sum(axis=1) * weights).sum())
-    labels = np.zeros(len(points), dtype=np.int64)
-    centroids = (tuple(float(value) for value in center),)
-    return Fit(1, 1, centroids, cost, None, 1.0, 0, 0.0, labels, None)
+def _chosen(context: Context, fits: list[Fit]) -> tuple[Fit, str]:
+    clustering = context.settings.clustering
+    best = best_by_k(fits)
+    if clustering.k != "auto":
+        return next(fit for fit in best if fit.k == clustering.k), "as configured"
+    low, high = clustering.k_range
+    candidates = [fit for fit in best if low <= fit.k <= high] or best
+    if clustering.select == "elbow":
+        return choice.by_elbow(best, [fit.k for fit in candidates], clustering.min_share)
+    return choice.by_silhouette(candidates, clustering.min_share)
 
 
-def _choose(
-    context: Context, fits: list[Fit], customers: DataFrame, space: Space, sums: Moments
-) -> tuple[list[Fit], Fit, str]:
-    best = choice.best_by_k(fits)
-    with context.timed("measuring every k over all customers"):
-        wcss = wcss_over_all(
-            customers,
+def _reference(context: Context, material: Material, chosen: Fit) -> Reference:
+    """What customers are like now, for later dates to be compared with."""
+    space, sums, rows = material.space, material.sums, material.rows
+    edges = [bin_edges(rows[:, i], rows[:, -1]) for i in range(len(space.features))]
+    lowest, highest = sums.range()
+    limits = list(zip(lowest, highest, strict=True))
+    with context.timed("describing the customers of the fit"):
+        now = standing(
+            material.customers,
             space,
-            {fit.k: fit.centroids for fit in best},
-            total_squares=sums.total_squares(space),
+            chosen.centroids,
+            edges,
+            limits,
+            most=material.total,
         )
-    best = [replace(fit, wcss_all=wcss[fit.k]) for fit in best]
-    if context.settings.clustering.k == "auto":
-        chosen, why = choice.by_silhouette(best, context.settings.clustering.min_share)
-    else:
-        chosen, why = best[0], "as configured"
-    measured = {(fit.k, fit.seed): fit for fit in best}
-    return [measured.get((fit.k, fit.seed), fit) for fit in fits], chosen, why
-
-
-def _members(
-    context: Context, customers: DataFrame, space: Space, chosen: Fit
-) -> dict[int, Members]:
-    labelled = with_clusters(customers, space, range(chosen.k), chosen.centroids)
-    scores = [SCORE_COLUMNS[role] for role in ("recency", "frequency", "monetary")]
-    named = context.rule_map.features
-    means = [exact_mean(labelled, name).alias(name) for name in ["rfm_score", *scores, *named]]
-    with context.timed("naming the clusters"):
-        rows = labelled.groupBy("cluster").agg(*means).collect()
-    nobody = Members(0.0, [1.0] * len(scores), dict.fromkeys(named))
-    return dict.fromkeys(range(chosen.k), nobody) | {
-        row["cluster"]: Members(
-            row["rfm_score"], [row[name] for name in scores], {name: row[name] for name in named}
-        )
-        for row in rows
-    }
+    return Reference(
+        sums.customers,
+        now.wcss,
+        tuple(sums.means()),
+        tuple(sums.stds()),
+        tuple(lowest),
+        tuple(highest),
+        tuple(edges),
+        now.shares,
+    )

@@ -34,7 +34,7 @@ from rfm_spark.schemas.fields import (
     Table,
     money,
 )
-from rfm_spark.schemas.models import K_SWEEP, MODELS, SCORE_THRESHOLDS
+from rfm_spark.schemas.models import DRIFT, K_SWEEP, MODELS, SCORE_THRESHOLDS
 from rfm_spark.schemas.runs import RUNS
 from rfm_spark.schemas.segments import (
     RESERVED_COLUMNS,
@@ -50,6 +50,7 @@ __all__ = [
     "BALANCE_COLUMNS",
     "CUSTOMER_ID_TYPES",
     "DAY_FEATURES",
+    "DRIFT",
     "EXTRA_DIGITS",
     "FEATURE_LABELS",
     "K_SWEEP",

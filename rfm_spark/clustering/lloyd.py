@@ -1,0 +1,209 @@
+"""K-means on a weighted sample that fits in the driver's memory, to the same bits on any machine.
+
+A Lloyd step on 50,000 points takes milliseconds here and some 30 as a Spark job, a start by
+k-means|| half a second more. So there is time for many starts, and starts are what decides how
+good a fit is. Nothing but elementwise arithmetic and sums in a fixed order is used, no BLAS, whose
+last bits depend on the processor.
+
+Starts: greedy k-means++ (Arthur and Vassilvitskii, "k-means++: The Advantages of Careful Seeding",
+SODA 2007), several of them on every n-th point, a few steps each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rfm_spark.clustering.space import GRID
+
+Vector = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+TRIALS = 6
+"""Starts tried for each seed, on the thinned sample."""
+_THINNED = 4096
+_TRIAL_STEPS = 10
+_TOLERANCE, _TRIAL_TOLERANCE = 1e-4, 1e-2
+_SAME_COST = 1e-3
+"""Costs of two trials that are closer than this, relatively, are taken for the same solution."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Points, a column per feature, and how much each weighs."""
+
+    columns: tuple[Vector, ...]
+    weights: Vector
+
+    @classmethod
+    def of(cls, points: Matrix, weights: Vector) -> Sample:
+        """From a matrix with a row per point."""
+        columns = tuple(np.ascontiguousarray(column) for column in points.T)
+        return cls(columns, np.ascontiguousarray(weights))
+
+    def __len__(self) -> int:
+        return len(self.weights)
+
+    def thinned(self, rows: int) -> Sample:
+        """Every n-th point, so that about this many are left."""
+        stride = max(1, len(self) // rows)
+        return Sample(
+            tuple(np.ascontiguousarray(column[::stride]) for column in self.columns),
+            np.ascontiguousarray(self.weights[::stride]),
+        )
+
+    @cached_property
+    def distinct(self) -> int:
+        """Number of distinct points."""
+        return len(np.unique(np.stack(self.columns, axis=1), axis=0))
+
+    @cached_property
+    def variance(self) -> float:
+        """Weighted variance about the mean, averaged over the features."""
+        total = self.weights.sum()
+        spreads = []
+        for column in self.columns:
+            mean = (column * self.weights).sum() / total
+            spreads.append((((column - mean) ** 2) * self.weights).sum() / total)
+        return float(sum(spreads) / len(spreads))
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where Lloyd's steps ended: centroids on the grid of 1/65536, and their cost."""
+
+    centroids: tuple[tuple[float, ...], ...]
+    cost: float
+    iterations: int
+
+
+def solutions(sample: Sample, k: int, seed: int, max_iter: int) -> list[Solution]:
+    """The best of several starts, and the best one that ended somewhere else.
+
+    Args:
+        sample: At least ``k`` distinct points.
+        k: Number of clusters.
+        seed: Of the draws; the same seed gives the same solutions.
+        max_iter: Lloyd steps at most, the trials' own aside.
+
+    Returns:
+        One or two, the cheaper one first.
+    """
+    # The stream of RandomState is frozen for good, unlike that of Generator.
+    random = np.random.RandomState(seed)
+    few = sample.thinned(_THINNED)
+    if few.distinct < k:
+        few = sample
+    trials = []
+    for _ in range(TRIALS):
+        start = _plus_plus(few, k, random)
+        centroids, cost, _ = _lloyd(few, start, _TRIAL_STEPS, _TRIAL_TOLERANCE)
+        trials.append((cost, centroids))
+    trials.sort(key=lambda trial: trial[0])
+    lowest = trials[0][0]
+    starts = [trials[0][1]]
+    starts += [c for cost, c in trials if cost > lowest * (1 + _SAME_COST)][:1]
+    found = []
+    for start in starts:
+        centroids, _, iterations = _lloyd(sample, start, max_iter, _TOLERANCE)
+        rounded = on_grid(centroids)
+        found.append(Solution(rounded, cost_of(sample, rounded), iterations))
+    return sorted(found, key=lambda solution: solution.cost)
+
+
+def on_grid(centroids: Matrix) -> tuple[tuple[float, ...], ...]:
+    """Centroids rounded to 1/65536, so that they survive being stored as text."""
+    rounded = np.floor(np.asarray(centroids) * GRID + 0.5) / GRID
+    return tuple(tuple(float(value) for value in row) for row in rounded)
+
+
+def nearest(sample: Sample, centroids: Sequence[Sequence[float]] | Matrix) -> tuple[Labels, Vector]:
+    """Each point's nearest centroid (ties to the lowest number) and its squared distance."""
+    labels = np.zeros(len(sample), dtype=np.int64)
+    least = np.full(len(sample), np.inf)
+    for number, centroid in enumerate(centroids):
+        distance = np.zeros(len(sample))
+        for column, center in zip(sample.columns, centroid, strict=True):
+            difference = column - center
+            distance += difference * difference
+        labels[distance < least] = number
+        np.minimum(least, distance, out=least)
+    return labels, least
+
+
+def cost_of(sample: Sample, centroids: Sequence[Sequence[float]]) -> float:
+    """Weighted within-cluster sum of squares."""
+    labels, cost = nearest(sample, centroids)
+    return _total(labels, cost * sample.weights)
+
+
+def shares_of(sample: Sample, labels: Labels, k: int) -> Vector:
+    """Share of the sample's weight in each cluster."""
+    weights = np.bincount(labels, weights=sample.weights, minlength=k)
+    return np.asarray(weights / sample.weights.sum(), dtype=np.float64)
+
+
+def _total(labels: Labels, values: Vector) -> float:
+    return float(np.bincount(labels, weights=values).sum())  # bincount adds one after another
+
+
+def _lloyd(
+    sample: Sample, centroids: Matrix, max_iter: int, tolerance: float
+) -> tuple[Matrix, float, int]:
+    """Lloyd's steps until no centroid moves by more than ``tolerance`` standard deviations."""
+    enough = tolerance**2 * sample.variance
+    cost, steps, furthest = 0.0, 0, np.inf
+    while steps < max_iter and furthest > enough:
+        moved, cost = _step(sample, centroids)
+        furthest = float(((moved - centroids) ** 2).sum(axis=1).max())
+        centroids, steps = moved, steps + 1
+    return centroids, cost, steps
+
+
+def _step(sample: Sample, centroids: Matrix) -> tuple[Matrix, float]:
+    """The means of the clusters, and the cost of the centroids before."""
+    labels, cost = nearest(sample, centroids)
+    cost = cost * sample.weights
+    k = len(centroids)
+    mass = np.bincount(labels, weights=sample.weights, minlength=k)
+    sums = [np.bincount(labels, weights=c * sample.weights, minlength=k) for c in sample.columns]
+    moved = np.stack(sums, axis=1) / np.where(mass > 0, mass, 1.0)[:, None]
+    empty = np.flatnonzero(mass == 0)
+    # A centroid that has lost all its points goes to the point that costs most.
+    dearest = np.argsort(-cost, kind="stable")[: len(empty)] if len(empty) else ()
+    for number, place in zip(empty, dearest, strict=True):
+        moved[number] = [column[place] for column in sample.columns]
+    return moved, _total(labels, cost)
+
+
+def _plus_plus(sample: Sample, k: int, random: np.random.RandomState) -> Matrix:
+    """Greedy k-means++: of a few drawn points, the one that lowers the cost most is taken."""
+    drawn = 2 + int(np.log(k))
+    first = _drawn(sample.weights, random.random_sample(1))[0]
+    centroids = [[column[first] for column in sample.columns]]
+    _, cost = nearest(sample, centroids)
+    for _ in range(k - 1):
+        best: tuple[float, list[float], Vector] | None = None
+        for place in _drawn(cost * sample.weights, random.random_sample(drawn)):
+            centroid = [column[place] for column in sample.columns]
+            remaining = np.minimum(cost, nearest(sample, [centroid])[1])
+            total = float((remaining * sample.weights).sum())
+            if best is None or total < best[0]:
+                best = (total, centroid, remaining)
+        if best is not None:
+            centroids.append(best[1])
+            cost = best[2]
+    return np.array(centroids)
+
+
+def _drawn(mass: Vector, uniform: Vector) -> Labels:
+    """Places drawn in proportion to a mass; never one without any."""
+    running = np.cumsum(mass)
+    places = np.searchsorted(running, uniform * running[-1], side="right")
+    last = int(np.flatnonzero(mass > 0)[-1]) if running[-1] > 0 else 0
+    return np.asarray(np.minimum(places, last), dtype=np.int64)

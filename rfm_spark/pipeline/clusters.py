@@ -1,0 +1,271 @@
+"""Number, name, rank and action of each cluster of a new model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from math import floor
+
+from pyspark.sql import Row
+from pyspark.sql import functions as F
+
+from rfm_spark.clustering.agreement import adjusted_rand_index
+from rfm_spark.clustering.fits import Centroids
+from rfm_spark.clustering.identity import Match, matches, new_numbers
+from rfm_spark.clustering.material import Material
+from rfm_spark.clustering.model import Model, in_space, nearest_place, scaled_names, with_clusters
+from rfm_spark.clustering.naming import is_name_of, unique_names
+from rfm_spark.errors import ModelError
+from rfm_spark.insight.figures import exact_mean
+from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.registry import largest_number
+from rfm_spark.rules import NO_PURCHASE
+from rfm_spark.schemas import SCORE_COLUMNS, WHOLE_FEATURES
+from rfm_spark.scoring.scores import nearest_code
+
+_SCORES = [SCORE_COLUMNS[role] for role in ("recency", "frequency", "monetary")]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster of a model.
+
+    Args:
+        number: Kept across refits, never given again.
+        centroid: Scaled.
+        name: Business name.
+        rank: 1 = highest mean rfm_score of its members.
+        action: What marketing does about it.
+        continues: The cluster of the model before that this one continues, if any.
+        kept_share: Share of that one's members who are in this one.
+    """
+
+    number: int
+    centroid: tuple[float, ...]
+    name: str
+    rank: int
+    action: str
+    continues: Match | None
+    kept_share: float | None
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """All clusters of a model, in the order of their numbers.
+
+    Args:
+        clusters: The clusters.
+        previous: Version of the model before, if there is one.
+        retired: Numbers of that one's clusters that no cluster continues.
+        agreement: Adjusted Rand index between the labels of both.
+    """
+
+    clusters: Sequence[Cluster]
+    previous: str | None
+    retired: Sequence[int]
+    agreement: float | None
+
+    @property
+    def numbers(self) -> list[int]:
+        """Their numbers, ascending."""
+        return [cluster.number for cluster in self.clusters]
+
+    @property
+    def matched_to(self) -> list[Row]:
+        """Which cluster of the model before each one continues, as in ``models``."""
+        return [
+            Row(
+                cluster=cluster.number,
+                previous_version=self.previous,
+                previous_cluster=cluster.continues.number,
+                distance=cluster.continues.distance,
+                kept_share=cluster.kept_share,
+            )
+            for cluster in self.clusters
+            if cluster.continues is not None
+        ]
+
+    @property
+    def centroids(self) -> Centroids:
+        """Their centroids, scaled."""
+        return tuple(cluster.centroid for cluster in self.clusters)
+
+
+@dataclass(frozen=True)
+class _Members:
+    """What the members of a cluster are like on average.
+
+    Args:
+        rfm_score: Mean rfm_score.
+        scores: Mean R, F and M scores.
+        features: Means of the raw features that the rule map looks at, None without any value.
+    """
+
+    rfm_score: float
+    scores: Sequence[float]
+    features: Mapping[str, float | None]
+
+
+def identified(
+    context: Context,
+    material: Material,
+    centroids: Centroids,
+    previous: Model | None,
+    snapshot_date: date,
+) -> Clusters:
+    """Match the clusters to those of the model before, and number and name them.
+
+    Args:
+        context: The run.
+        material: Customers and space of the new model.
+        centroids: Of the new model, in any order.
+        previous: The model before.
+        snapshot_date: Of the new model.
+
+    Raises:
+        ModelError: ``clustering.names`` is a list of another length than there are clusters.
+    """
+    members = _members(context, material, centroids)
+    best_first = sorted(members, key=lambda place: (-members[place].rfm_score, centroids[place]))
+    found = matches(previous, material.space, centroids) if previous else {}
+    numbers = new_numbers(best_first, found, largest_number(context, before=snapshot_date))
+    segments = [_segment_name(context, members[place]) for place in range(len(centroids))]
+    actions = [context.rule_map.action_of(segment) for segment in segments]
+    kept, kept_actions = _kept_names(context, previous, found)
+    if isinstance(context.settings.clustering.names, list):
+        names = _given_names(context.settings.clustering.names, kept, best_first)
+    else:
+        names = unique_names(segments, centroids, material.space.features, kept)
+        actions = [kept_actions.get(place, action) for place, action in enumerate(actions)]
+    mixed = _mixed(material, centroids, previous) if previous and found else {}
+    clusters = [
+        Cluster(
+            numbers[place],
+            centroids[place],
+            names[place],
+            best_first.index(place) + 1,
+            actions[place],
+            found.get(place),
+            _kept(mixed, place, found[place].number) if place in found else None,
+        )
+        for place in sorted(numbers, key=lambda place: numbers[place])
+    ]
+    continued = {match.number for match in found.values()}
+    retired = [n for n in previous.numbers if n not in continued] if previous else []
+    _tell(context, clusters, retired, previous)
+    return Clusters(clusters, previous.version if previous else None, retired, _agreement(mixed))
+
+
+def _members(context: Context, material: Material, centroids: Centroids) -> dict[int, _Members]:
+    places = range(len(centroids))
+    labelled = with_clusters(material.customers, material.space, places, centroids)
+    named = context.rule_map.features
+    means = [exact_mean(labelled, name).alias(name) for name in ["rfm_score", *_SCORES, *named]]
+    with context.timed("naming the clusters"):
+        rows = labelled.groupBy("cluster").agg(*means).collect()
+    nobody = _Members(0.0, [1.0] * len(_SCORES), dict.fromkeys(named))
+    return dict.fromkeys(places, nobody) | {
+        row["cluster"]: _Members(
+            row["rfm_score"], [row[name] for name in _SCORES], {name: row[name] for name in named}
+        )
+        for row in rows
+    }
+
+
+def _kept_names(
+    context: Context, previous: Model | None, found: Mapping[int, Match]
+) -> tuple[dict[int, str], dict[int, str]]:
+    """Names and actions of the clusters that continue one, by place.
+
+    A name that the configuration no longer knows, by its list or its rule map, is not kept.
+    """
+    if previous is None:
+        return {}, {}
+    names = dict(zip(previous.numbers, previous.names, strict=True))
+    actions = dict(zip(previous.numbers, previous.actions, strict=True))
+    wanted = context.settings.clustering.names
+    ruled = [segment.name for segment in (*context.rule_map.segments, NO_PURCHASE)]
+
+    def is_known(name: str) -> bool:
+        if isinstance(wanted, list):
+            return name in wanted
+        return any(is_name_of(segment, name) for segment in ruled)
+
+    numbers = {place: m.number for place, m in found.items() if is_known(names[m.number])}
+    return (
+        {place: names[number] for place, number in numbers.items()},
+        {place: actions[number] for place, number in numbers.items()},
+    )
+
+
+def _given_names(
+    wanted: Sequence[str], kept: Mapping[int, str], best_first: Sequence[int]
+) -> list[str]:
+    """The configured names by place: those that are not taken go to the others, best first."""
+    if len(wanted) != len(best_first):
+        raise ModelError(
+            f"clustering.names has {len(wanted)} names and the model has {len(best_first)} "
+            "clusters; name as many, fix clustering.k, or use names: rules"
+        )
+    free = iter([name for name in wanted if name not in kept.values()])
+    given = {place: kept[place] if place in kept else next(free) for place in best_first}
+    return [given[place] for place in sorted(given)]
+
+
+def _mixed(material: Material, centroids: Centroids, previous: Model) -> dict[tuple[int, int], int]:
+    """Customers by place in the new model and number in the model before."""
+    customers, space = material.customers, material.space
+    old = replace(previous.space, missing_days=space.missing_days)
+    scaled = [F.col(name) for name in scaled_names(space)]
+    new_place = nearest_place(scaled, centroids).alias("place")
+    old_place = nearest_place(scaled, previous.centroids)
+    old_number = F.element_at(F.array(*(F.lit(n) for n in previous.numbers)), old_place + 1)
+    placed = in_space(customers, space, "*").select("*", new_place)
+    placed = placed.drop(*scaled_names(space))
+    counted = in_space(placed, old, "place").select("place", old_number.alias("number"))
+    rows = counted.groupBy("place", "number").count().collect()
+    return {(row["place"], row["number"]): row["count"] for row in rows}
+
+
+def _kept(mixed: Mapping[tuple[int, int], int], place: int, number: int) -> float | None:
+    before = sum(count for (_, old), count in mixed.items() if old == number)
+    return mixed.get((place, number), 0) / before if before else None
+
+
+def _agreement(mixed: Mapping[tuple[int, int], int]) -> float | None:
+    if not mixed:
+        return None
+    places = sorted({place for place, _ in mixed})
+    numbers = sorted({number for _, number in mixed})
+    return adjusted_rand_index(
+        [[mixed.get((place, number), 0) for number in numbers] for place in places]
+    )
+
+
+def _tell(
+    context: Context, clusters: Sequence[Cluster], retired: Sequence[int], previous: Model | None
+) -> None:
+    if previous is None:
+        return
+    names = dict(zip(previous.numbers, previous.names, strict=True))
+    new = [f"{cluster.name} ({cluster.number})" for cluster in clusters if not cluster.continues]
+    gone = [f"{names[number]} ({number})" for number in retired]
+    kept = len(clusters) - len(new)
+    text = f"{kept} of {len(clusters)} clusters continue those of model {previous.version}"
+    text += f"; new: {', '.join(new)}" if new else ""
+    text += f"; retired: {', '.join(gone)}" if gone else ""
+    context.display.note(text)
+
+
+def _segment_name(context: Context, members: _Members) -> str:
+    """The rule segment of the members' mean scores and features."""
+    code = nearest_code(members.scores, context.rule_map.bins)
+    values = {name: _as_counted(name, value) for name, value in members.features.items()}
+    segment = context.rule_map.segment_of(code, values)
+    return (segment or NO_PURCHASE).name  # members without any purchase fit no rule on features
+
+
+def _as_counted(feature: str, mean: float | None) -> float | None:
+    """A mean of whole numbers as a whole number, so that it cannot fall between two ranges."""
+    return floor(mean + 0.5) if mean is not None and feature in WHOLE_FEATURES else mean

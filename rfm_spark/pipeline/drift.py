@@ -1,0 +1,134 @@
+"""How far the customers of a date have moved away from the model that labels them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+from pyspark.sql import DataFrame
+
+from rfm_spark import schemas
+from rfm_spark.clustering.drift import population_stability_index, ratio, standing
+from rfm_spark.clustering.model import Model
+from rfm_spark.pipeline.context import Context, days_of_log
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Drift of one feature, as in a row of ``drift``; the WCSS is that of all features."""
+
+    feature: str
+    psi: float
+    mean: float
+    std: float
+    mean_at_fit: float
+    std_at_fit: float
+    outside_share: float
+    wcss_ratio: float | None
+    customers: int
+    alarm: bool
+
+
+def measured_drift(
+    context: Context, customers: DataFrame, model: Model, *, snapshot_date: date
+) -> list[Drift]:
+    """Drift of every feature of a model, by one pass over the customers of a date.
+
+    Args:
+        context: The run.
+        customers: Rows with features and scores.
+        model: The model in force.
+        snapshot_date: Their date.
+
+    Returns:
+        A row per feature; none for a model that was stored without figures to compare with.
+    """
+    reference = model.reference
+    if reference is None:
+        return []
+    space = replace(model.space, missing_days=days_of_log(context, snapshot_date))
+    with context.timed("measuring drift"):
+        now = standing(
+            customers,
+            space,
+            model.centroids,
+            reference.edges,
+            list(zip(reference.lowest, reference.highest, strict=True)),
+            most=reference.wcss * reference.customers,
+        )
+    limits = context.settings.drift
+    wcss_ratio = ratio(now.wcss, reference.wcss)
+    is_far = wcss_ratio is None or wcss_ratio > limits.wcss_ratio
+    means, stds = now.moments.means(), now.moments.stds()
+    rows = []
+    for i, feature in enumerate(space.features):
+        psi = population_stability_index(reference.shares[i], now.shares[i])
+        rows.append(
+            Drift(
+                feature,
+                psi,
+                means[i],
+                stds[i],
+                reference.means[i],
+                reference.stds[i],
+                now.outside[i],
+                wcss_ratio,
+                now.moments.customers,
+                is_far or psi > limits.psi,
+            )
+        )
+    return rows
+
+
+def write_drift(
+    context: Context, drift: Sequence[Drift], model: Model, *, snapshot_date: date
+) -> None:
+    """Store drift of a date and a model, and tell alarms; writes ``drift``."""
+    if not drift:
+        return
+    rows = [
+        (
+            snapshot_date,
+            model.version,
+            row.feature,
+            row.psi,
+            row.mean,
+            row.std,
+            row.mean_at_fit,
+            row.std_at_fit,
+            row.outside_share,
+            row.wcss_ratio,
+            row.customers,
+            row.alarm,
+        )
+        for row in drift
+    ]
+    table = schemas.DRIFT
+    frame = context.spark.createDataFrame(rows, table.ddl).repartition(1)
+    where = f"snapshot_date = DATE'{snapshot_date}' AND model_version = '{model.version}'"
+    context.write(table, frame, where)
+    if (alarms := alarm(context, drift)) is not None:
+        context.display.warn(
+            f"customers have moved away from model {model.version}: {alarms}; see drift, and fit "
+            "a new model with --retrain if this is to stay"
+        )
+
+
+def alarm(context: Context, drift: Sequence[Drift]) -> str | None:
+    """What is beyond its limit, in words; None where nothing is."""
+    limits = context.settings.drift
+    told = [
+        f"{row.feature} has a PSI of {row.psi:.2f} (limit {limits.psi:g})"
+        for row in drift
+        if row.psi > limits.psi
+    ]
+    wcss_ratio = drift[0].wcss_ratio if drift else 1.0
+    if wcss_ratio is None:
+        told.append("they no longer sit on the centroids, as all did at the fit")
+    elif wcss_ratio > limits.wcss_ratio:
+        told.append(
+            f"the WCSS per customer is {wcss_ratio:.2f} times that of the fit "
+            f"(limit {limits.wcss_ratio:g})"
+        )
+    return "; ".join(told) or None
