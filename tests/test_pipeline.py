@@ -33,6 +33,7 @@ RESULTS = (
     "score_thresholds",
     "models",
     "customer_segments",
+    "drift",
     "segment_profiles",
 )
 

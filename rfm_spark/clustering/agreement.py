@@ -31,7 +31,7 @@ def adjusted_rand_index(table: Any) -> float:
         return float((sizes * (sizes - 1) / 2).sum())
 
     together, in_one, in_other = pairs(counts), pairs(counts.sum(1)), pairs(counts.sum(0))
-    total = counts.sum() * (counts.sum() - 1) / 2
+    total = float(counts.sum() * (counts.sum() - 1) / 2)
     expected = in_one * in_other / total if total else 0.0
     most = (in_one + in_other) / 2
     return 1.0 if most == expected else (together - expected) / (most - expected)

@@ -24,9 +24,10 @@ Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-TRIALS = 6
-"""Starts tried for each seed, on the thinned sample."""
 _THINNED = 4096
+"""About how many points the trials of a seed work on."""
+_TRIALS, _MOST_TRIALS = 6, 30
+"""Starts tried for each seed: few on that many points, more on fewer."""
 _TRIAL_STEPS = 10
 _TOLERANCE, _TRIAL_TOLERANCE = 1e-4, 1e-2
 _SAME_COST = 1e-3
@@ -57,10 +58,18 @@ class Sample:
             np.ascontiguousarray(self.weights[::stride]),
         )
 
-    @cached_property
+    @property
     def distinct(self) -> int:
         """Number of distinct points."""
-        return len(np.unique(np.stack(self.columns, axis=1), axis=0))
+        return len(self.merged)
+
+    @cached_property
+    def merged(self) -> Sample:
+        """Every distinct point once, with the weight of all that are equal to it."""
+        rows = np.stack(self.columns, axis=1)
+        points, places = np.unique(rows, axis=0, return_inverse=True)
+        weights = np.bincount(places.ravel(), weights=self.weights).astype(np.float64)
+        return Sample.of(points, weights)
 
     @cached_property
     def variance(self) -> float:
@@ -96,11 +105,10 @@ def solutions(sample: Sample, k: int, seed: int, max_iter: int) -> list[Solution
     """
     # The stream of RandomState is frozen for good, unlike that of Generator.
     random = np.random.RandomState(seed)
+    sample = sample.merged
     few = sample.thinned(_THINNED)
-    if few.distinct < k:
-        few = sample
     trials = []
-    for _ in range(TRIALS):
+    for _ in range(min(_MOST_TRIALS, max(_TRIALS, _TRIALS * _THINNED // len(few)))):
         start = _plus_plus(few, k, random)
         centroids, cost, _ = _lloyd(few, start, _TRIAL_STEPS, _TRIAL_TOLERANCE)
         trials.append((cost, centroids))

@@ -216,7 +216,7 @@ def wcss_over_all(
 
 def exact_unit(most: float) -> float:
     """Parts of 1 in which squared distances are counted, so that their sum fits a bigint."""
-    return float(2.0 ** min(20, math.floor(58 - math.log2(max(most, 1.0)))))
+    return float(2.0 ** min(40, math.floor(58 - math.log2(max(most, 1.0)))))
 
 
 def exact_sum(squared: Column, unit: float) -> Column:
