@@ -74,12 +74,12 @@ class Sample:
     @cached_property
     def variance(self) -> float:
         """Weighted variance about the mean, averaged over the features."""
-        total = self.weights.sum()
+        total = added(self.weights)
         spreads = []
         for column in self.columns:
-            mean = (column * self.weights).sum() / total
-            spreads.append((((column - mean) ** 2) * self.weights).sum() / total)
-        return float(sum(spreads) / len(spreads))
+            mean = added(column * self.weights) / total
+            spreads.append(added(((column - mean) ** 2) * self.weights) / total)
+        return sum(spreads) / len(spreads)
 
 
 @dataclass(frozen=True)
@@ -146,18 +146,51 @@ def nearest(sample: Sample, centroids: Sequence[Sequence[float]] | Matrix) -> tu
 
 def cost_of(sample: Sample, centroids: Sequence[Sequence[float]]) -> float:
     """Weighted within-cluster sum of squares."""
-    labels, cost = nearest(sample, centroids)
-    return _total(labels, cost * sample.weights)
+    return added(nearest(sample, centroids)[1] * sample.weights)
 
 
 def shares_of(sample: Sample, labels: Labels, k: int) -> Vector:
     """Share of the sample's weight in each cluster."""
     weights = np.bincount(labels, weights=sample.weights, minlength=k)
-    return np.asarray(weights / sample.weights.sum(), dtype=np.float64)
+    return np.asarray(weights / added(sample.weights), dtype=np.float64)
 
 
-def _total(labels: Labels, values: Vector) -> float:
-    return float(np.bincount(labels, weights=values).sum())  # bincount adds one after another
+def silhouette(sample: Sample, labels: Labels) -> float:
+    """Mean silhouette of squared Euclidean distances, weighted, to nine decimals.
+
+    The formula of Spark ML's ClusteringEvaluator, documented there: a point's mean squared distance
+    to a cluster follows from the cluster's weight, sum and sum of squares.
+
+    Args:
+        sample: Points.
+        labels: Their clusters, at least two, numbered from 0 on without gaps.
+    """
+    weights = sample.weights
+    mass = np.bincount(labels, weights=weights)
+    squares = sum(column * column for column in sample.columns)
+    means = [np.bincount(labels, weights=c * weights) / mass for c in sample.columns]
+    spread = np.bincount(labels, weights=squares * weights) / mass
+    own = np.zeros(len(sample))
+    other = np.full(len(sample), np.inf)
+    for number in range(len(mass)):
+        across = sum(c * mean[number] for c, mean in zip(sample.columns, means, strict=True))
+        distance = squares + spread[number] - 2 * across
+        is_own = labels == number
+        own[is_own] = distance[is_own]
+        other[~is_own] = np.minimum(other, distance)[~is_own]
+    is_alone = mass[labels] <= weights
+    others_mass = np.where(is_alone, 1.0, mass[labels] - weights)
+    own = own * mass[labels] / others_mass  # a point is not its own neighbour
+    larger = np.maximum(own, other)
+    values = np.where(
+        is_alone | (larger <= 0), 0.0, (other - own) / np.where(larger > 0, larger, 1)
+    )
+    return round(added(values * weights) / added(weights), 9)
+
+
+def added(values: Vector) -> float:
+    """The sum, one value after another: numpy's own adds in blocks that depend on the processor."""
+    return float(np.cumsum(values)[-1])
 
 
 def _lloyd(
@@ -186,7 +219,7 @@ def _step(sample: Sample, centroids: Matrix) -> tuple[Matrix, float]:
     dearest = np.argsort(-cost, kind="stable")[: len(empty)] if len(empty) else ()
     for number, place in zip(empty, dearest, strict=True):
         moved[number] = [column[place] for column in sample.columns]
-    return moved, _total(labels, cost)
+    return moved, added(cost)
 
 
 def _plus_plus(sample: Sample, k: int, random: np.random.RandomState) -> Matrix:
@@ -200,7 +233,7 @@ def _plus_plus(sample: Sample, k: int, random: np.random.RandomState) -> Matrix:
         for place in _drawn(cost * sample.weights, random.random_sample(drawn)):
             centroid = [column[place] for column in sample.columns]
             remaining = np.minimum(cost, nearest(sample, [centroid])[1])
-            total = float((remaining * sample.weights).sum())
+            total = added(remaining * sample.weights)
             if best is None or total < best[0]:
                 best = (total, centroid, remaining)
         if best is not None:

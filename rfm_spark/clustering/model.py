@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import reduce
 from typing import TypeVar
 
 from pyspark.sql import Column, DataFrame, Row
@@ -111,9 +113,10 @@ def in_space(customers: DataFrame, space: Space, *columns: str) -> DataFrame:
         space: Features and scaling.
         columns: What to keep beside; nothing keeps only the scaled features.
     """
-    names = scaled_names(space)
-    scaled = [value.alias(name) for value, name in zip(space.scaled(), names, strict=True)]
-    return customers.select(*columns, *scaled)
+    # Never null, which Spark does not see; told so, it leaves a check out of every operation below.
+    scaled = [F.coalesce(value, F.lit(0.0)) for value in space.scaled()]
+    named = [value.alias(name) for value, name in zip(scaled, scaled_names(space), strict=True)]
+    return customers.select(*columns, *named)
 
 
 def scaled_names(space: Space) -> list[str]:
@@ -127,10 +130,9 @@ def squared_distances(
     """Squared distance of a row to each centroid, summed left to right."""
     distances = []
     for centroid in centroids:
-        total = F.lit(0.0)
-        for value, center in zip(scaled, centroid, strict=True):
-            total = total + (value - F.lit(center)) * (value - F.lit(center))
-        distances.append(total)
+        differences = [value - F.lit(x) for value, x in zip(scaled, centroid, strict=True)]
+        squares = [difference * difference for difference in differences]
+        distances.append(reduce(operator.add, squares))
     return distances
 
 

@@ -12,7 +12,6 @@ from dataclasses import replace
 from functools import partial
 from itertools import combinations
 
-import numpy as np
 from pyspark import inheritable_thread_target
 from pyspark.ml.feature import VectorAssembler
 from pyspark.sql import DataFrame
@@ -26,18 +25,19 @@ from rfm_spark.clustering.fits import (
     Key,
     Plan,
     Progress,
+    best_by_k,
     each,
     measured_for_the_best,
     nine_digits,
     stability,
 )
-from rfm_spark.clustering.lloyd import Labels, Sample
+from rfm_spark.clustering.lloyd import Sample
 from rfm_spark.clustering.material import Material
 from rfm_spark.clustering.model import wcss_over_all
 
-_RIVAL = 1.01
+_RIVAL = 1.005
 """A solution that costs at most this times the best of its k on the sample may be the better one
-for all customers: a sample knows costs to some tenths of a percent."""
+for all customers: a sample knows differences of costs to some tenths of a percent."""
 _RIVALS = 3
 _SAME = 5e-5
 
@@ -97,35 +97,33 @@ def with_silhouettes(
 ) -> list[Fit]:
     """The same fits, each with its silhouette on the sample.
 
-    What every fit says of the sample is written to a folder first, which is replaced: the evaluator
-    reads its points several times.
+    The best of each k, between which is chosen, is judged by Spark ML's evaluator; the other seeds
+    by the same formula here. What the best say of the sample is written to a folder first, which is
+    replaced: the evaluator reads its points several times.
     """
     sample, spark = material.sample, material.points.sparkSession
     labels = {fit.key: lloyd.nearest(sample, fit.centroids)[0] for fit in fits}
-    alike: dict[bytes, list[Key]] = {}  # seeds that ended in the same clusters are judged once
-    for key, found in labels.items():
-        alike.setdefault(_canonical(found).tobytes(), []).append(key)
-    names = {f"k{keys[0][0]}_seed{keys[0][1]}": keys for keys in alike.values()}
-    columns = [*sample.columns, sample.weights, *(labels[keys[0]] for keys in names.values())]
+    best = {f"k_{fit.k}": fit.key for fit in best_by_k(fits)}
     points = [f"z_{i}" for i in range(len(sample.columns))]
-    schema = ", ".join(f"{name} double" for name in (*points, WEIGHT, *names))
+    columns = [*sample.columns, sample.weights, *(labels[key] for key in best.values())]
+    schema = ", ".join(f"{name} double" for name in (*points, WEIGHT, *best))
     rows = list(zip(*(column.astype(float).tolist() for column in columns), strict=True))
     labelled = spark.createDataFrame(rows, schema).coalesce(1)
     vectors = VectorAssembler(inputCols=points, outputCol=stages.SCALED).transform(labelled)
     vectors.drop(*points).write.mode("overwrite").parquet(path)
     stored = spark.read.parquet(path).coalesce(1)
     judge = inheritable_thread_target(spark)(partial(stages.silhouette, stored))
-    values = each(judge, list(names), plan.threads, partial(progress, "silhouette"))
-    silhouettes = {
-        key: value for keys, value in zip(names.values(), values, strict=True) for key in keys
-    }
-    return [replace(fit, silhouette=silhouettes[fit.key]) for fit in fits]
-
-
-def _canonical(labels: Labels) -> Labels:
-    """Labels numbered in the order of their first appearance."""
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse]
+    values = each(judge, list(best), plan.threads, partial(progress, "silhouette"))
+    judged = dict(zip(best.values(), values, strict=True))
+    return [
+        replace(
+            fit,
+            silhouette=judged[fit.key]
+            if fit.key in judged
+            else lloyd.silhouette(sample, labels[fit.key]),
+        )
+        for fit in fits
+    ]
 
 
 def _candidates(fits: Sequence[Fit], sample: Sample) -> list[Fit]:
