@@ -31,11 +31,17 @@ from pyspark.sql import functions as F
 from sklearn.cluster import KMeans as ScikitKMeans
 
 from rfm_spark.clustering import stages
-from rfm_spark.clustering.coreset import WEIGHT, coreset, in_order, point_columns
+from rfm_spark.clustering.coreset import (
+    WEIGHT,
+    coreset,
+    in_order,
+    point_columns,
+    transformed_points,
+)
 from rfm_spark.clustering.fits import Fit, Plan
 from rfm_spark.clustering.material import Material
 from rfm_spark.clustering.model import nearest_place
-from rfm_spark.clustering.sample_sweep import over_all_customers, sweep_sample, with_silhouettes
+from rfm_spark.clustering.sample_sweep import judged, over_all_customers, sweep_sample
 from rfm_spark.clustering.space import moments, scaled_space
 
 FEATURES = ("recency_days", "orders", "monetary", "aum_per_day")
@@ -72,7 +78,7 @@ def main() -> None:
                 f"Spark ML, k = {SPARK_K}: {once:.1f} s, so {swept_by_spark:.0f} s for {len(ks)} k "
                 f"with one start; ratio {swept_by_spark / ours:.1f}"
             )
-        judged(material, fits, points, asked)
+        compared(material, fits, points, asked)
     spark.stop()
 
 
@@ -128,9 +134,7 @@ def swept(
     with timed("WCSS over all customers"):
         fits = over_all_customers(material, fits)
     with timed("silhouettes"):
-        fits = with_silhouettes(
-            material, fits, plan, f"{folder}/labels", lambda what, done, total: None
-        )
+        fits = judged(material, fits, plan, f"{folder}/labels", lambda what, done, total: None)
     return material, fits, time.monotonic() - start
 
 
@@ -148,9 +152,7 @@ def scikit(path: str, ks: list[int]) -> tuple[float, Any]:
 
 def spark_ml(material: Material) -> float:
     """Spark ML's seconds for one fit on all rows."""
-    names = point_columns(material.space)
-    values = zip(material.space.transformed(), names, strict=True)
-    rows = material.customers.select(*(value.alias(name) for value, name in values))
+    rows = transformed_points(material.customers, material.space)
     vectors = stages.scaled_vectors(rows, material.space, material.scaler).select(stages.SCALED)
     vectors = vectors.cache()
     vectors.count()
@@ -161,13 +163,11 @@ def spark_ml(material: Material) -> float:
     return seconds
 
 
-def judged(material: Material, fits: list[Fit], points: Any, asked: argparse.Namespace) -> None:
+def compared(material: Material, fits: list[Fit], points: Any, asked: argparse.Namespace) -> None:
     """Print how far each k is from scikit-learn's best, and from the silhouette of all rows."""
-    names = point_columns(material.space)
-    values = zip(material.space.transformed(), names, strict=True)
-    rows = material.customers.select(*(v.alias(n) for v, n in values), F.lit(1.0).alias(WEIGHT))
+    rows = transformed_points(material.customers, material.space, F.lit(1.0).alias(WEIGHT))
     vectors = stages.scaled_vectors(rows, material.space, material.scaler)
-    scaled = material.space.scaled([F.col(name) for name in names])
+    scaled = material.space.scaled([F.col(name) for name in point_columns(material.space)])
     print("   k          WCSS  to best  silhouette  of all rows")
     for fit in fits:
         if fit.wcss_all is None:

@@ -12,11 +12,11 @@ from test_clustering import PLAIN, points
 from rfm_spark.clustering.drift import (
     bin_edges,
     population_stability_index,
-    ratio,
     standing,
+    wcss_ratio,
 )
 from rfm_spark.clustering.identity import Match, matches, new_numbers
-from rfm_spark.clustering.model import Model
+from rfm_spark.clustering.model import Model, Reference
 from rfm_spark.clustering.space import Space
 
 OLD = ((0.0, 0.0), (10.0, 0.0), (0.0, 10.0))
@@ -96,8 +96,16 @@ def test_bins_end_at_weighted_deciles_once_each() -> None:
     assert bin_edges(np.full(5, 3.0), np.ones(5)) == ()
 
 
-def test_a_ratio_of_nothing_to_nothing_is_one() -> None:
-    assert (ratio(0.0, 0.0), ratio(3.0, 2.0), ratio(1.0, 0.0)) == (1.0, 1.5, None)
+def test_a_wcss_next_to_nothing_is_no_drift() -> None:
+    def reference(wcss: float, std: float) -> Reference:
+        return Reference(9, wcss, (0.0,), (std,), (0.0,), (1.0,), ((),), ((1.0,),))
+
+    space = Space(("x",), "none", 0, (0.0,), (2.0,))
+    assert wcss_ratio(3.0, reference(2.0, 2.0), space) == pytest.approx(1.5, rel=1e-5)
+    assert wcss_ratio(5e-11, reference(1e-11, 2.0), space) == pytest.approx(1.0, abs=1e-4)
+    assert wcss_ratio(1e-6, reference(0.0, 2.0), space) == pytest.approx(2.0)
+    assert wcss_ratio(0.0, reference(0.0, 0.0), space) == 1.0
+    assert wcss_ratio(1.0, reference(0.0, 0.0), space) is None
 
 
 def test_customers_stand_to_a_model_as_counted_by_hand(spark) -> None:
@@ -114,3 +122,13 @@ def test_customers_stand_to_a_model_as_counted_by_hand(spark) -> None:
     assert now.outside == (0.25, 0.25)
     assert now.wcss == pytest.approx((0 + 1 + 2 + 400) / 4)
     assert now.moments.means() == [10.0, 0.25]
+
+
+def test_customers_may_have_gone_anywhere_since_the_fit(spark) -> None:
+    """Regression: the sum of squares overflowed where the fit had been a perfect one."""
+    frame = points(spark, [(1e9, 0)] * 30 + [(1e11, 1), (1e13, 1)])
+    now = standing(frame, PLAIN, [(0.0, 0.0)], [(), ()], [(0.0, 1.0), (0.0, 1.0)], most=0.0)
+    assert now.wcss > 1e6
+    assert now.outside == (1.0, 0.0)
+    assert now.moments.unusable == (1, 0)
+    assert now.moments.means()[0] == pytest.approx((30e9 + 1e11) / 31)

@@ -26,7 +26,7 @@ from rfm_spark.clustering.model import (
     wcss_over_all,
     with_clusters,
 )
-from rfm_spark.clustering.sample_sweep import over_all_customers, sweep_sample, with_silhouettes
+from rfm_spark.clustering.sample_sweep import judged, over_all_customers, sweep_sample
 from rfm_spark.clustering.space import moments, scaled_space
 from rfm_spark.clustering.whole_sweep import sweep_everybody
 
@@ -49,7 +49,7 @@ def material_of(frame, size, folder, space=PLAIN) -> Material:
 
 def swept(material, plan, folder):
     fits = over_all_customers(material, sweep_sample(material, plan, told))
-    return with_silhouettes(material, fits, plan, str(folder / "labels"), told)
+    return judged(material, fits, plan, str(folder / "labels"), told)
 
 
 def cloud(random, rows=3_000):

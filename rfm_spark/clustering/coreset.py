@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark.clustering.model import squared_distances
 from rfm_spark.clustering.space import Moments, Space
 
 WEIGHT = "weight"
+_KEEP = "_keep"
 _UNIT = 2**53
 
 
@@ -43,11 +44,15 @@ def coreset(customers: DataFrame, space: Space, sums: Moments, *, size: int) -> 
     if sums.customers <= size:
         keep = F.lit(1.0)
     draw = F.expr(f"pmod(xxhash64(customer_id, 'coreset'), {_UNIT}L) / {_UNIT}D")
-    names = point_columns(space)
-    points = [value.alias(name) for value, name in zip(space.transformed(), names, strict=True)]
-    drawn = customers.withColumn("keep", keep).where(draw < F.col("keep"))
-    sample = drawn.select(*points, (F.lit(1.0) / F.col("keep")).alias(WEIGHT))
-    return in_order(sample.repartition(1), names)
+    drawn = customers.withColumn(_KEEP, keep).where(draw < F.col(_KEEP))
+    sample = transformed_points(drawn, space, (F.lit(1.0) / F.col(_KEEP)).alias(WEIGHT))
+    return in_order(sample.repartition(1), point_columns(space))
+
+
+def transformed_points(customers: DataFrame, space: Space, *beside: Column | str) -> DataFrame:
+    """Columns x_0 .. x_n with the transformed features, and others beside them."""
+    values = zip(space.transformed(), point_columns(space), strict=True)
+    return customers.select(*(value.alias(name) for value, name in values), *beside)
 
 
 def in_order(sample: DataFrame, names: Sequence[str]) -> DataFrame:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from rfm_spark.clustering.model import exact_sum, exact_unit, least, squared_distances
+from rfm_spark.clustering.model import Reference, exact_unit, least, squared_distances
 from rfm_spark.clustering.space import (
     GRID,
     Moments,
@@ -26,7 +26,8 @@ Vector = NDArray[np.float64]
 BINS = 10
 _SMALLEST_SHARE = 1e-4
 """An empty bin counts as this share: the logarithm of 0 would say nothing."""
-_HEADROOM = 2**12
+_NEXT_TO_NOTHING = 1e-6
+"""Share of the variance below which squared distances are rounding, not distances."""
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,13 @@ def standing(
     """
     count = len(space.features)
     values = [F.col(f"t_{i}") / F.lit(float(GRID)) for i in range(count)]
-    unit = exact_unit(most * _HEADROOM)
+    unit = exact_unit(most)
     distance = least(squared_distances(space.scaled(values), centroids))
-    columns = [exact_sum(distance, unit).alias("squares")]
+    # Decimal, as customers may lie anywhere by now; a single one beyond a bigint counts as its end.
+    units = F.floor(distance * F.lit(unit) + 0.5).cast("decimal(20,0)")
+    columns = [F.sum(units).alias("squares")]
     for i, (value, (low, high)) in enumerate(zip(values, limits, strict=True)):
-        outside = (value < F.lit(low)) | (value > F.lit(high))
+        outside = value.isNull() | (value < F.lit(low)) | (value > F.lit(high))
         columns.append(F.count_if(outside).alias(f"outside_{i}"))
         columns += [
             F.count_if(value <= F.lit(edge)).alias(f"upto_{i}_{j}")
@@ -99,7 +102,7 @@ def standing(
         moments,
         tuple(shares(i) for i in range(count)),
         tuple(row[f"outside_{i}"] / n for i in range(count)),
-        (row["squares"] or 0) / unit / n,
+        float(row["squares"] or 0) / unit / n,
     )
 
 
@@ -115,8 +118,15 @@ def population_stability_index(expected: Sequence[float], actual: Sequence[float
     return sum((a - e) * math.log(a / e) for a, e in pairs)
 
 
-def ratio(now: float, before: float) -> float | None:
-    """One mean squared distance over another; None where only the former is above 0."""
-    if before > 0:
-        return now / before
+def wcss_ratio(now: float, reference: Reference, space: Space) -> float | None:
+    """Mean squared distance to the nearest centroid, over that at the fit.
+
+    A millionth of the variance at the fit is added to both, so that rounding is not taken for
+    drift. None where customers did not vary at all and now do.
+    """
+    scales = zip(reference.stds, space.stds, strict=True)
+    variance = sum((own / std) ** 2 for own, std in scales if std > 0)
+    floor = _NEXT_TO_NOTHING * variance
+    if reference.wcss + floor > 0:
+        return (now + floor) / (reference.wcss + floor)
     return None if now > 0 else 1.0

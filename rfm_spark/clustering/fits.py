@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from rfm_spark.clustering.lloyd import on_grid
+from rfm_spark.clustering.lloyd import Solution, on_grid
 from rfm_spark.clustering.space import Moments, Space
 
 Centroids = tuple[tuple[float, ...], ...]
@@ -72,7 +72,7 @@ class Fit:
     silhouette: float | None = None
     stability: float | None = None
     wcss_all: float | None = None
-    rivals: tuple[Centroids, ...] = ()
+    rivals: tuple[Solution, ...] = ()
 
     @property
     def key(self) -> Key:

@@ -10,7 +10,7 @@ the part with the nearer centroid inherits.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scipy.optimize import linear_sum_assignment
@@ -65,7 +65,7 @@ def matches(previous: Model, space: Space, centroids: Centroids) -> dict[int, Ma
     }
 
 
-def new_numbers(places: Sequence[int], found: dict[int, Match], largest: int) -> dict[int, int]:
+def new_numbers(places: Sequence[int], found: Mapping[int, Match], largest: int) -> dict[int, int]:
     """A number for every new cluster: its old one, or the next that was never used.
 
     Args:

@@ -55,14 +55,7 @@ def sweep_sample(material: Material, plan: Plan, progress: Progress) -> list[Fit
             partial(_bisecting_fit, material.vectors(), sample, plan)
         )
     fits = each(fit_one, plan.tasks, plan.threads, partial(progress, "fit"))
-    fits = [fit for fit in fits if fit.is_whole]
-    labels = {fit.key: lloyd.nearest(sample, fit.centroids)[0] for fit in fits}
-    agreement = {
-        (one, other): adjusted_rand_index(contingency(labels[one], labels[other], sample.weights))
-        for one, other in combinations(labels, 2)
-        if one[0] == other[0]
-    }
-    return [replace(fit, stability=stability(fit, agreement)) for fit in fits]
+    return [fit for fit in fits if fit.is_whole]
 
 
 def over_all_customers(material: Material, fits: Sequence[Fit]) -> list[Fit]:
@@ -83,7 +76,8 @@ def over_all_customers(material: Material, fits: Sequence[Fit]) -> list[Fit]:
         for place, fit in enumerate(_candidates(own, sample))
     }
     sets = {key: fit.centroids for key, fit in candidates.items()}
-    costs = wcss_over_all(material.customers, material.space, sets, most=material.total)
+    most = max((fit.wcss for fit in candidates.values()), default=0.0)
+    costs = wcss_over_all(material.customers, material.space, sets, most=most)
     best: dict[int, Fit] = {}
     for key in sorted(candidates, key=lambda key: (nine_digits(costs[key]), key)):
         fit = candidates[key]
@@ -92,10 +86,10 @@ def over_all_customers(material: Material, fits: Sequence[Fit]) -> list[Fit]:
     return [chosen.get(fit.key, fit) for fit in fits]
 
 
-def with_silhouettes(
+def judged(
     material: Material, fits: Sequence[Fit], plan: Plan, path: str, progress: Progress
 ) -> list[Fit]:
-    """The same fits, each with its silhouette on the sample.
+    """The same fits, each with silhouette and stability on the sample.
 
     The best of each k, between which is chosen, is judged by Spark ML's evaluator; the other seeds
     by the same formula here. What the best say of the sample is written to a folder first, which is
@@ -114,14 +108,16 @@ def with_silhouettes(
     stored = spark.read.parquet(path).coalesce(1)
     judge = inheritable_thread_target(spark)(partial(stages.silhouette, stored))
     values = each(judge, list(best), plan.threads, partial(progress, "silhouette"))
-    judged = dict(zip(best.values(), values, strict=True))
+    silhouettes = dict(zip(best.values(), values, strict=True))
+    others = [fit.key for fit in fits if fit.key not in silhouettes]
+    silhouettes |= {key: lloyd.silhouette(sample, labels[key]) for key in others}
+    agreement = {
+        (one, other): adjusted_rand_index(contingency(labels[one], labels[other], sample.weights))
+        for one, other in combinations(labels, 2)
+        if one[0] == other[0]
+    }
     return [
-        replace(
-            fit,
-            silhouette=judged[fit.key]
-            if fit.key in judged
-            else lloyd.silhouette(sample, labels[fit.key]),
-        )
+        replace(fit, silhouette=silhouettes[fit.key], stability=stability(fit, agreement))
         for fit in fits
     ]
 
@@ -131,12 +127,13 @@ def _candidates(fits: Sequence[Fit], sample: Sample) -> list[Fit]:
     rivals = [
         replace(
             fit,
-            centroids=centroids,
-            wcss=lloyd.cost_of(sample, centroids),
-            min_share=_smallest_share(sample, centroids),
+            centroids=rival.centroids,
+            wcss=rival.cost,
+            min_share=_smallest_share(sample, rival.centroids),
+            iterations=rival.iterations,
         )
         for fit in fits
-        for centroids in fit.rivals
+        for rival in fit.rivals
     ]
     known = [fit for fit in (*fits, *rivals) if fit.is_whole]
     known.sort(key=lambda fit: (nine_digits(fit.wcss), fit.seed))
@@ -160,7 +157,7 @@ def _kmeans_fit(sample: Sample, plan: Plan, key: Key) -> Fit:
         _smallest_share(sample, first.centroids),
         first.iterations,
         time.monotonic() - start,
-        rivals=tuple(other.centroids for other in others),
+        rivals=tuple(others),
     )
 
 

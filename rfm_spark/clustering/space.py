@@ -16,8 +16,8 @@ from pyspark.sql import functions as F
 
 GRID = 65536
 LARGEST = 2**40
-"""Transformed values at or beyond this are refused: their squares would no longer add up exactly.
-log1p never reaches it."""
+"""Transformed values from here on are refused: they would soon not fit the sums of squares, whose
+root mean square may be up to 6.8e10 for five million customers. log1p comes nowhere near it."""
 _DAY_FEATURES = ("recency_days", "first_purchase_days")
 
 
@@ -90,17 +90,21 @@ class Moments:
     unusable: tuple[int, ...]
 
     def means(self) -> list[float]:
-        """Means of the transformed features."""
-        return [float(Fraction(total, self.customers * GRID)) for total in self.sums]
+        """Means of the transformed features; 0 where no value is usable."""
+        counts = [self.customers - missing for missing in self.unusable]
+        return [
+            float(Fraction(total, n * GRID)) if n else 0.0
+            for total, n in zip(self.sums, counts, strict=True)
+        ]
 
     def stds(self) -> list[float]:
         """Sample standard deviations (n - 1) of the transformed features; 0 for one customer."""
-        n = self.customers
-        if n < 2:  # noqa: PLR2004
-            return [0.0] * len(self.sums)
+        counts = [self.customers - missing for missing in self.unusable]
         return [
             math.sqrt(float(Fraction(n * square - total**2, n * (n - 1) * GRID**2)))
-            for total, square in zip(self.sums, self.squares, strict=True)
+            if n > 1
+            else 0.0
+            for total, square, n in zip(self.sums, self.squares, counts, strict=True)
         ]
 
     def center(self, space: Space) -> list[float]:

@@ -116,6 +116,7 @@ def fitted_clusterer(spark: SparkSession, centroids: Sequence[Sequence[float]]) 
         predictionCol=_PLACE,
         k=len(centroids),
         initMode="random",
+        solver="row",
         maxIter=1,
         seed=1,
     )

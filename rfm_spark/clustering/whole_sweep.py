@@ -12,9 +12,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark.clustering import stages
-from rfm_spark.clustering.agreement import adjusted_rand_index, contingency
-from rfm_spark.clustering.coreset import WEIGHT, point_columns
+from rfm_spark.clustering.agreement import adjusted_rand_index
+from rfm_spark.clustering.coreset import WEIGHT, point_columns, transformed_points
 from rfm_spark.clustering.fits import Fit, Plan, Progress, measured_for_the_best, stability
+from rfm_spark.clustering.lloyd import Matrix
 from rfm_spark.clustering.material import Material
 from rfm_spark.clustering.model import nearest_place, wcss_over_all
 
@@ -32,12 +33,11 @@ def sweep_everybody(material: Material, plan: Plan, progress: Progress) -> list[
         The fits without those that found fewer clusters than asked for.
     """
     space = material.space
-    names = point_columns(space)
-    values = [value.alias(name) for value, name in zip(space.transformed(), names, strict=True)]
-    points = material.customers.select("customer_id", *values, F.lit(1.0).alias(WEIGHT))
+    one = F.lit(1.0).alias(WEIGHT)
+    points = transformed_points(material.customers, space, "customer_id", one)
     parts = -(-material.sums.customers // _ROWS_A_PART)
-    points = points.repartition(parts, "customer_id").sortWithinPartitions("customer_id")
-    vectors = stages.scaled_vectors(points, space, material.scaler)
+    laid_out = points.repartition(parts, "customer_id").sortWithinPartitions("customer_id")
+    vectors = stages.scaled_vectors(laid_out, space, material.scaler)
     fits = []
     for done, (k, seed) in enumerate(plan.tasks, 1):
         start = time.monotonic()
@@ -47,7 +47,7 @@ def sweep_everybody(material: Material, plan: Plan, progress: Progress) -> list[
         fits.append(Fit(k, seed, centroids, 0.0, 1.0, iterations, time.monotonic() - start))
         progress("fit", done, len(plan.tasks))
     fits = [fit for fit in fits if fit.is_whole]
-    scaled = space.scaled([F.col(name) for name in names])
+    scaled = space.scaled([F.col(name) for name in point_columns(space)])
     fits = [fit for fit in _counted(points, scaled, fits) if fit.is_whole]
     sets = {fit.key: fit.centroids for fit in fits}
     costs = wcss_over_all(material.customers, space, sets, most=material.total)
@@ -62,26 +62,28 @@ def sweep_everybody(material: Material, plan: Plan, progress: Progress) -> list[
 
 
 def _counted(points: DataFrame, scaled: Sequence[Column], fits: Sequence[Fit]) -> list[Fit]:
-    """Smallest share and agreement between seeds, from the customers in each mix of clusters."""
+    """Smallest share, and agreement between seeds, from the customers in each pair of clusters."""
     counted = []
     for k in dict.fromkeys(fit.k for fit in fits):
         own = [fit for fit in fits if fit.k == k]
-        names = [f"seed_{fit.seed}" for fit in own]
-        labels = [
-            nearest_place(scaled, fit.centroids).alias(name)
-            for fit, name in zip(own, names, strict=True)
-        ]
-        mixes = points.select(*labels).groupBy(*names).count().collect()
-        table = np.array([tuple(row) for row in mixes])
-        places, customers = dict(zip(names, table.T, strict=False)), table[:, -1].astype(float)
-        agreement = {
-            (own[i].key, own[j].key): adjusted_rand_index(
-                contingency(places[names[i]], places[names[j]], customers)
-            )
-            for i, j in combinations(range(len(own)), 2)
-        }
-        for fit, name in zip(own, names, strict=True):
-            sizes = np.bincount(places[name], weights=customers, minlength=k)
-            share = float(sizes.min() / sizes.sum())
+        pairs = list(combinations(own, 2)) or [(own[0], own[0])]
+        tables = {(one.key, other.key): _pairs(points, scaled, one, other) for one, other in pairs}
+        sizes = {one: table.sum(axis=1) for (one, _), table in tables.items()}
+        sizes |= {other: table.sum(axis=0) for (_, other), table in tables.items()}
+        agreement = {pair: adjusted_rand_index(t) for pair, t in tables.items() if len(own) > 1}
+        for fit in own:
+            share = float(sizes[fit.key].min() / sizes[fit.key].sum())
             counted.append(replace(fit, min_share=share, stability=stability(fit, agreement)))
     return counted
+
+
+def _pairs(points: DataFrame, scaled: Sequence[Column], one: Fit, other: Fit) -> Matrix:
+    """Customers by cluster of the one and cluster of the other fit."""
+    places = points.select(
+        nearest_place(scaled, one.centroids).alias("one"),
+        nearest_place(scaled, other.centroids).alias("other"),
+    )
+    table = np.zeros((one.k, other.k))
+    for row in places.groupBy("one", "other").count().collect():
+        table[row["one"], row["other"]] = row["count"]
+    return table

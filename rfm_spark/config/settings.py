@@ -18,7 +18,7 @@ from rfm_spark.config.naming import digest, known
 from rfm_spark.config.scoring import ScoringSettings
 from rfm_spark.config.source import Location
 from rfm_spark.config.sources import Sources
-from rfm_spark.schemas import AUM_FEATURES, FEATURE_LABELS, RESERVED_COLUMNS
+from rfm_spark.schemas import AUM_FEATURES, FEATURE_LABELS, RESERVED_COLUMNS, SCORE_COLUMNS
 
 Days = Annotated[int, Field(ge=1)]
 
@@ -154,7 +154,8 @@ class RfmSettings(Settings):
     @property
     def clustering_hash(self) -> str:
         """Eight hex digits that change with whatever changes the meaning of a model."""
-        clustering = self.clustering
-        return digest(
-            [self.clustering_features, clustering.transform, clustering.scale, clustering.algorithm]
-        )
+        clustering, names = self.clustering, self.clustering_features
+        parts: list[object] = [names, clustering.transform, clustering.scale, clustering.algorithm]
+        if set(names) & set(SCORE_COLUMNS.values()):  # of other edges or bins they are others
+            parts.append(self.scoring.edges_hash)
+        return digest(parts)

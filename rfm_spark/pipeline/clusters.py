@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from math import floor
 
 from pyspark.sql import Row
@@ -14,12 +13,11 @@ from rfm_spark.clustering.agreement import adjusted_rand_index
 from rfm_spark.clustering.fits import Centroids
 from rfm_spark.clustering.identity import Match, matches, new_numbers
 from rfm_spark.clustering.material import Material
-from rfm_spark.clustering.model import Model, in_space, nearest_place, scaled_names, with_clusters
+from rfm_spark.clustering.model import Model, nearest_place, with_clusters
 from rfm_spark.clustering.naming import is_name_of, unique_names
 from rfm_spark.errors import ModelError
 from rfm_spark.insight.figures import exact_mean
 from rfm_spark.pipeline.context import Context
-from rfm_spark.pipeline.registry import largest_number
 from rfm_spark.rules import NO_PURCHASE
 from rfm_spark.schemas import SCORE_COLUMNS, WHOLE_FEATURES
 from rfm_spark.scoring.scores import nearest_code
@@ -93,6 +91,27 @@ class Clusters:
 
 
 @dataclass(frozen=True)
+class Numbering:
+    """Which numbers clusters may get.
+
+    Args:
+        known: Scaled centroids to numbers, where the same model has been fitted before.
+        largest: The largest number that a cluster of another date has had; -1 without any.
+    """
+
+    known: Mapping[tuple[float, ...], int]
+    largest: int
+
+    def of(
+        self, best_first: Sequence[int], centroids: Centroids, found: Mapping[int, Match]
+    ) -> dict[int, int]:
+        """A number for each place: fitting a model again gives the numbers that it had."""
+        if self.known.keys() == set(centroids):
+            return {place: self.known[centroids[place]] for place in best_first}
+        return new_numbers(best_first, found, self.largest)
+
+
+@dataclass(frozen=True)
 class _Members:
     """What the members of a cluster are like on average.
 
@@ -112,7 +131,7 @@ def identified(
     material: Material,
     centroids: Centroids,
     previous: Model | None,
-    snapshot_date: date,
+    numbering: Numbering,
 ) -> Clusters:
     """Match the clusters to those of the model before, and number and name them.
 
@@ -121,35 +140,40 @@ def identified(
         material: Customers and space of the new model.
         centroids: Of the new model, in any order.
         previous: The model before.
-        snapshot_date: Of the new model.
+        numbering: Which numbers are taken.
 
     Raises:
         ModelError: ``clustering.names`` is a list of another length than there are clusters.
     """
     members = _members(context, material, centroids)
     best_first = sorted(members, key=lambda place: (-members[place].rfm_score, centroids[place]))
-    found = matches(previous, material.space, centroids) if previous else {}
-    numbers = new_numbers(best_first, found, largest_number(context, before=snapshot_date))
+    found = {}
+    if previous is not None and _is_comparable(context, previous):
+        found = matches(previous, material.space, centroids)
+    numbers = numbering.of(best_first, centroids, found)
     segments = [_segment_name(context, members[place]) for place in range(len(centroids))]
-    actions = [context.rule_map.action_of(segment) for segment in segments]
-    kept, kept_actions = _kept_names(context, previous, found)
+    kept = _kept_names(context, previous, found)
     if isinstance(context.settings.clustering.names, list):
         names = _given_names(context.settings.clustering.names, kept, best_first)
     else:
         names = unique_names(segments, centroids, material.space.features, kept)
-        actions = [kept_actions.get(place, action) for place, action in enumerate(actions)]
-    mixed = _mixed(material, centroids, previous) if previous and found else {}
+        segments = [_segment_of(context, name, segments[i]) for i, name in enumerate(names)]
+    places = sorted(numbers, key=lambda place: numbers[place])
+    mixed = {}
+    if previous is not None and found:
+        ordered = {numbers[place]: centroids[place] for place in places}
+        mixed = _mixed(material, ordered, previous)
     clusters = [
         Cluster(
             numbers[place],
             centroids[place],
             names[place],
             best_first.index(place) + 1,
-            actions[place],
+            context.rule_map.action_of(segments[place]),
             found.get(place),
-            _kept(mixed, place, found[place].number) if place in found else None,
+            _kept(mixed, numbers[place], found[place].number) if place in found else None,
         )
-        for place in sorted(numbers, key=lambda place: numbers[place])
+        for place in places
     ]
     continued = {match.number for match in found.values()}
     retired = [n for n in previous.numbers if n not in continued] if previous else []
@@ -173,30 +197,35 @@ def _members(context: Context, material: Material, centroids: Centroids) -> dict
     }
 
 
+def _is_comparable(context: Context, previous: Model) -> bool:
+    """Whether features of one name mean the same: scores may have other edges or bins by now."""
+    settings = context.settings
+    has_scores = any(name in SCORE_COLUMNS.values() for name in settings.clustering_features)
+    return not has_scores or previous.config_hash == settings.clustering_hash
+
+
 def _kept_names(
     context: Context, previous: Model | None, found: Mapping[int, Match]
-) -> tuple[dict[int, str], dict[int, str]]:
-    """Names and actions of the clusters that continue one, by place.
+) -> dict[int, str]:
+    """Names of the clusters that continue one, by place.
 
     A name that the configuration no longer knows, by its list or its rule map, is not kept.
     """
     if previous is None:
-        return {}, {}
+        return {}
     names = dict(zip(previous.numbers, previous.names, strict=True))
-    actions = dict(zip(previous.numbers, previous.actions, strict=True))
     wanted = context.settings.clustering.names
-    ruled = [segment.name for segment in (*context.rule_map.segments, NO_PURCHASE)]
+    known = {place: names[match.number] for place, match in found.items()}
+    if isinstance(wanted, list):
+        return {place: name for place, name in known.items() if name in wanted}
+    return {place: name for place, name in known.items() if _segment_of(context, name, "")}
 
-    def is_known(name: str) -> bool:
-        if isinstance(wanted, list):
-            return name in wanted
-        return any(is_name_of(segment, name) for segment in ruled)
 
-    numbers = {place: m.number for place, m in found.items() if is_known(names[m.number])}
-    return (
-        {place: names[number] for place, number in numbers.items()},
-        {place: actions[number] for place, number in numbers.items()},
-    )
+def _segment_of(context: Context, name: str, otherwise: str) -> str:
+    """The rule segment that a cluster's name was made from."""
+    segments = [segment.name for segment in (*context.rule_map.segments, NO_PURCHASE)]
+    made_from = [segment for segment in segments if is_name_of(segment, name)]
+    return max(made_from, key=len, default=otherwise)
 
 
 def _given_names(
@@ -213,24 +242,25 @@ def _given_names(
     return [given[place] for place in sorted(given)]
 
 
-def _mixed(material: Material, centroids: Centroids, previous: Model) -> dict[tuple[int, int], int]:
-    """Customers by place in the new model and number in the model before."""
-    customers, space = material.customers, material.space
+def _mixed(
+    material: Material, centroids: Mapping[int, tuple[float, ...]], previous: Model
+) -> dict[tuple[int, int], int]:
+    """Customers by number in the new model and number in the model before."""
+    space = material.space
     old = replace(previous.space, missing_days=space.missing_days)
-    scaled = [F.col(name) for name in scaled_names(space)]
-    new_place = nearest_place(scaled, centroids).alias("place")
-    old_place = nearest_place(scaled, previous.centroids)
-    old_number = F.element_at(F.array(*(F.lit(n) for n in previous.numbers)), old_place + 1)
-    placed = in_space(customers, space, "*").select("*", new_place)
-    placed = placed.drop(*scaled_names(space))
-    counted = in_space(placed, old, "place").select("place", old_number.alias("number"))
-    rows = counted.groupBy("place", "number").count().collect()
-    return {(row["place"], row["number"]): row["count"] for row in rows}
+    numbered = {"new": (space, centroids)}
+    numbered["old"] = (old, dict(zip(previous.numbers, previous.centroids, strict=True)))
+    labels = []
+    for name, (own_space, own) in numbered.items():
+        place = nearest_place(own_space.scaled(), list(own.values()), first=1)
+        labels.append(F.element_at(F.array(*(F.lit(n) for n in own)), place).alias(name))
+    rows = material.customers.select(*labels).groupBy("new", "old").count().collect()
+    return {(row["new"], row["old"]): row["count"] for row in rows}
 
 
-def _kept(mixed: Mapping[tuple[int, int], int], place: int, number: int) -> float | None:
-    before = sum(count for (_, old), count in mixed.items() if old == number)
-    return mixed.get((place, number), 0) / before if before else None
+def _kept(mixed: Mapping[tuple[int, int], int], new: int, old: int) -> float | None:
+    before = sum(count for (_, number), count in mixed.items() if number == old)
+    return mixed.get((new, old), 0) / before if before else None
 
 
 def _agreement(mixed: Mapping[tuple[int, int], int]) -> float | None:

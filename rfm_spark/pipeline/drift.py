@@ -9,7 +9,7 @@ from datetime import date
 from pyspark.sql import DataFrame
 
 from rfm_spark import schemas
-from rfm_spark.clustering.drift import population_stability_index, ratio, standing
+from rfm_spark.clustering.drift import population_stability_index, standing, wcss_ratio
 from rfm_spark.clustering.model import Model
 from rfm_spark.pipeline.context import Context, days_of_log
 
@@ -46,6 +46,7 @@ def measured_drift(
     """
     reference = model.reference
     if reference is None:
+        context.display.note(f"model {model.version} has no figures to measure drift against")
         return []
     space = replace(model.space, missing_days=days_of_log(context, snapshot_date))
     with context.timed("measuring drift"):
@@ -58,8 +59,8 @@ def measured_drift(
             most=reference.wcss * reference.customers,
         )
     limits = context.settings.drift
-    wcss_ratio = ratio(now.wcss, reference.wcss)
-    is_far = wcss_ratio is None or wcss_ratio > limits.wcss_ratio
+    moved = wcss_ratio(now.wcss, reference, space)
+    is_far = moved is None or moved > limits.wcss_ratio
     means, stds = now.moments.means(), now.moments.stds()
     rows = []
     for i, feature in enumerate(space.features):
@@ -73,7 +74,7 @@ def measured_drift(
                 reference.means[i],
                 reference.stds[i],
                 now.outside[i],
-                wcss_ratio,
+                moved,
                 now.moments.customers,
                 is_far or psi > limits.psi,
             )
@@ -84,7 +85,11 @@ def measured_drift(
 def write_drift(
     context: Context, drift: Sequence[Drift], model: Model, *, snapshot_date: date
 ) -> None:
-    """Store drift of a date and a model, and tell alarms; writes ``drift``."""
+    """Store drift of a date and a model; writes ``drift``.
+
+    Rows of a model of the same date that this one has replaced go; those of an earlier model, whose
+    drift has asked for this one, stay.
+    """
     if not drift:
         return
     rows = [
@@ -106,8 +111,12 @@ def write_drift(
     ]
     table = schemas.DRIFT
     frame = context.spark.createDataFrame(rows, table.ddl).repartition(1)
-    where = f"snapshot_date = DATE'{snapshot_date}' AND model_version = '{model.version}'"
-    context.write(table, frame, where)
+    replaced = f"(model_version = '{model.version}' OR model_version LIKE '{snapshot_date}-%')"
+    context.write(table, frame, f"snapshot_date = DATE'{snapshot_date}' AND {replaced}")
+
+
+def tell_alarms(context: Context, drift: Sequence[Drift], model: Model) -> None:
+    """Warn of what is beyond its limit."""
     if (alarms := alarm(context, drift)) is not None:
         context.display.warn(
             f"customers have moved away from model {model.version}: {alarms}; see drift, and fit "
@@ -123,12 +132,12 @@ def alarm(context: Context, drift: Sequence[Drift]) -> str | None:
         for row in drift
         if row.psi > limits.psi
     ]
-    wcss_ratio = drift[0].wcss_ratio if drift else 1.0
-    if wcss_ratio is None:
-        told.append("they no longer sit on the centroids, as all did at the fit")
-    elif wcss_ratio > limits.wcss_ratio:
+    moved = drift[0].wcss_ratio if drift else 1.0
+    if moved is None:
+        told.append("customers were all alike at the fit, and no longer are")
+    elif moved > limits.wcss_ratio:
         told.append(
-            f"the WCSS per customer is {wcss_ratio:.2f} times that of the fit "
+            f"the WCSS per customer is {moved:.2f} times that of the fit "
             f"(limit {limits.wcss_ratio:g})"
         )
     return "; ".join(told) or None

@@ -86,17 +86,25 @@ def model_before(context: Context, *, snapshot_date: date) -> Model | None:
     return Model.from_row(row) if row is not None else None
 
 
-def largest_number(context: Context, *, before: date) -> int:
-    """The largest number that a cluster of an earlier date has had; -1 without any.
-
-    Later dates do not count: fitting a date again gives the numbers that it had.
-    """
+def largest_number(context: Context, *, but: date) -> int:
+    """The largest number that a cluster of any other date has had; -1 without any."""
     models = context.store.read_or_none("models")
     if models is None:
         return -1
-    earlier = models.where(F.col("snapshot_date") < F.lit(before))
-    largest = earlier.agg(F.max(F.array_max("cluster_numbers"))).collect()[0][0]
-    return -1 if largest is None else int(largest)
+    others = models.where(F.col("snapshot_date") != F.lit(but))
+    largest = F.greatest(F.array_max("cluster_numbers"), F.array_max("retired_clusters"))
+    found = others.agg(F.max(largest)).collect()[0][0]
+    return -1 if found is None else int(found)
+
+
+def stored_numbers(context: Context, version: str) -> dict[tuple[float, ...], int]:
+    """Scaled centroids to numbers of a model that has been fitted before, with the same inputs."""
+    models = context.store.read_or_none("models")
+    row = models.where(F.col("model_version") == version).first() if models is not None else None
+    if row is None:
+        return {}
+    model = Model.from_row(row)
+    return dict(zip(model.centroids, model.numbers, strict=True))
 
 
 def write_sweep(

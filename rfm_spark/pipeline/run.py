@@ -34,11 +34,14 @@ def run(context: Context, *, snapshot_date: date, retrain: bool) -> None:
         context.display.note(f"features of {snapshot_date} are up to date")
     else:
         features(context, snapshot_date=snapshot_date)
-    why = "asked for" if retrain else why_train(context, snapshot_date=snapshot_date)
+    is_current = not retrain and _is_current(context, "segment_profiles", snapshot_date)
+    why = "asked for" if retrain else None
+    if not retrain and not is_current:
+        why = why_train(context, snapshot_date=snapshot_date)
     if why is not None:
         context.display.note(f"a new model: {why}")
         train(context, snapshot_date=snapshot_date)
-    if _is_current(context, "segment_profiles", snapshot_date):
+    if is_current:
         context.display.note(f"segments of {snapshot_date} are up to date")
     else:
         segment(context, snapshot_date=snapshot_date)

@@ -12,7 +12,7 @@ from rfm_spark import schemas
 from rfm_spark.clustering.model import named, with_clusters
 from rfm_spark.errors import DataError, ModelError
 from rfm_spark.pipeline.context import Context, days_of_log
-from rfm_spark.pipeline.drift import measured_drift, write_drift
+from rfm_spark.pipeline.drift import measured_drift, tell_alarms, write_drift
 from rfm_spark.pipeline.events import read_events, write_events
 from rfm_spark.pipeline.profiles import write_profiles
 from rfm_spark.pipeline.registry import model_in_force
@@ -73,6 +73,7 @@ def segment(context: Context, *, snapshot_date: date) -> None:
     labelled = _with_previous(context, customers, snapshot_date).select(*table.columns)
     context.write(table, labelled, f"snapshot_date = DATE'{snapshot_date}'")
     write_drift(context, drift, model, snapshot_date=snapshot_date)
+    tell_alarms(context, drift, model)
     write_profiles(context, customers, model, snapshot_date=snapshot_date)
     write_events(context, customers, events, snapshot_date=snapshot_date)
 

@@ -12,6 +12,7 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from rfm_spark import schemas
 from rfm_spark.clustering import choice, stages
 from rfm_spark.clustering.coreset import coreset, in_order, point_columns
 from rfm_spark.clustering.drift import bin_edges, standing
@@ -19,14 +20,21 @@ from rfm_spark.clustering.fits import Fit, Plan, best_by_k, single_cluster
 from rfm_spark.clustering.lloyd import Matrix
 from rfm_spark.clustering.material import Material
 from rfm_spark.clustering.model import Reference
-from rfm_spark.clustering.sample_sweep import over_all_customers, sweep_sample, with_silhouettes
+from rfm_spark.clustering.sample_sweep import judged, over_all_customers, sweep_sample
 from rfm_spark.clustering.space import Moments, Space, moments, scaled_space
 from rfm_spark.clustering.whole_sweep import sweep_everybody
 from rfm_spark.config.naming import digest
 from rfm_spark.errors import DataError, ModelError
-from rfm_spark.pipeline.clusters import identified
+from rfm_spark.pipeline.clusters import Numbering, identified
 from rfm_spark.pipeline.context import Context, days_of_log
-from rfm_spark.pipeline.registry import Fitted, model_before, write_model, write_sweep
+from rfm_spark.pipeline.registry import (
+    Fitted,
+    largest_number,
+    model_before,
+    stored_numbers,
+    write_model,
+    write_sweep,
+)
 from rfm_spark.pipeline.thresholds import cut_thresholds, scored
 
 _MOST_THREADS = 8
@@ -48,6 +56,8 @@ def train(context: Context, *, snapshot_date: date) -> None:
         ModelError: The data has fewer distinct customers than the k asked for.
     """
     context.display.stage("train", f"on the features of {snapshot_date}")
+    if context.store.exists("models"):  # of another shape, it is refused before anything is written
+        context.store.ensure(schemas.MODELS)
     all_features = context.read("customer_features")
     features = all_features.where(F.col("snapshot_date") == F.lit(snapshot_date))
     thresholds = cut_thresholds(context, features, snapshot_date=snapshot_date)
@@ -62,7 +72,10 @@ def train(context: Context, *, snapshot_date: date) -> None:
     fits = _fits(context, material, folder)
     chosen, why = _chosen(context, fits)
     context.display.note(f"k = {chosen.k} chosen: {why}")
-    clusters = identified(context, material, chosen.centroids, previous, snapshot_date)
+    numbering = Numbering(
+        stored_numbers(context, version), largest_number(context, but=snapshot_date)
+    )
+    clusters = identified(context, material, chosen.centroids, previous, numbering)
     reference = _reference(context, material, chosen)
     path = f"{folder}/pipeline"
     numbers, centroids = clusters.numbers, clusters.centroids
@@ -153,7 +166,7 @@ def _fits(context: Context, material: Material, folder: str) -> list[Fit]:
             fits = sweep_everybody(material, plan, told)
         else:
             fits = over_all_customers(material, sweep_sample(material, plan, told))
-            fits = with_silhouettes(material, fits, plan, f"{folder}/labels", told)
+            fits = judged(material, fits, plan, f"{folder}/labels", told)
     found = {fit.k for fit in fits}
     if clustering.k != "auto" and clustering.k not in found:
         raise ModelError(
@@ -199,7 +212,8 @@ def _chosen(context: Context, fits: list[Fit]) -> tuple[Fit, str]:
     candidates = [fit for fit in best if low <= fit.k <= high] or best
     if clustering.select == "elbow":
         return choice.by_elbow(best, [fit.k for fit in candidates], clustering.min_share)
-    return choice.by_silhouette(candidates, clustering.min_share)
+    several = [fit for fit in candidates if fit.k > 1]  # one cluster has no silhouette
+    return choice.by_silhouette(several or candidates, clustering.min_share)
 
 
 def _reference(context: Context, material: Material, chosen: Fit) -> Reference:
