@@ -52,7 +52,7 @@ def fitted_scaler(spark: SparkSession, means: list[float], stds: list[float]) ->
     ]
     names = [f"x_{i}" for i in range(len(means))]
     rows = spark.createDataFrame(points, ", ".join(f"{name} double" for name in names))
-    vectors = VectorAssembler(inputCols=names, outputCol=ASSEMBLED).transform(rows.repartition(1))
+    vectors = VectorAssembler(inputCols=names, outputCol=ASSEMBLED).transform(rows.coalesce(1))
     scaler = StandardScaler(inputCol=ASSEMBLED, outputCol=SCALED, withMean=True, withStd=True)
     return scaler.fit(vectors)
 
@@ -110,7 +110,7 @@ def fitted_clusterer(spark: SparkSession, centroids: Sequence[Sequence[float]]) 
     names = [f"x_{i}" for i in range(len(centroids[0]))]
     schema = ", ".join(f"{name} double" for name in names)
     rows = spark.createDataFrame([tuple(centroid) for centroid in centroids], schema)
-    points = VectorAssembler(inputCols=names, outputCol=SCALED).transform(rows.repartition(1))
+    points = VectorAssembler(inputCols=names, outputCol=SCALED).transform(rows.coalesce(1))
     estimator = KMeans(
         featuresCol=SCALED,
         predictionCol=_PLACE,

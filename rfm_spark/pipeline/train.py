@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from datetime import date
 from functools import partial
 from typing import Any
@@ -116,11 +115,9 @@ def _space(
     space = scaled_space(names, transform, missing_days, sums, scale=scale)
     if not scale:
         return space, sums, None
+    # The last bits of the scaler's own numbers depend on the cluster; the space's do not.
     scaler = stages.fitted_scaler(context.spark, list(space.means), list(space.stds))
-    means, stds = (
-        tuple(float(x) for x in vector.toArray()) for vector in (scaler.mean, scaler.std)
-    )
-    return replace(space, means=means, stds=stds), sums, scaler
+    return space, sums, scaler
 
 
 def _version(
