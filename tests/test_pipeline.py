@@ -203,6 +203,7 @@ def test_days_without_rows_between_days_with_rows_are_in(project, spark, capsys)
     assert "2024-01-07 to 2024-01-10" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_late_rows_and_new_days_get_in_and_segments_remember(project, spark) -> None:
     rows = life()
     early = [row for row in rows if row[1] < "2024-01-20"]
@@ -413,7 +414,7 @@ def test_a_place_taken_by_other_files_is_refused_and_kept(small, capsys) -> None
     assert (taken / "notes.txt").read_text() == "not a table"
 
 
-@pytest.mark.parametrize("customers", [1, 3])
+@pytest.mark.parametrize("customers", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_one_customer_and_customers_all_equal_are_segmented(project, spark, customers) -> None:
     make_log(project, [(f"c{n}", "2024-01-05", "3.00", f"o{n}") for n in range(customers)])
     project.configure(CONFIG)

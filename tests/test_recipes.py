@@ -49,7 +49,7 @@ def test_unscaled_amounts_can_be_clustered_and_are_bins_of_money(
     # What the README warns of: nearly everybody in one cluster, cut along money alone.
     labels = project.table(spark, "customer_segments").select("cluster", "monetary").collect()
     sizes = [sum(row["cluster"] == number for row in labels) for number in range(4)]
-    assert max(sizes) > 0.85 * len(labels)
+    assert max(sizes) > 0.8 * len(labels)
     by_money = sorted(labels, key=lambda row: row["monetary"])
     changes = sum(a["cluster"] != b["cluster"] for a, b in pairwise(by_money))
     assert changes < 12
