@@ -78,12 +78,9 @@ def over_all_customers(material: Material, fits: Sequence[Fit]) -> list[Fit]:
     sets = {key: fit.centroids for key, fit in candidates.items()}
     most = max((fit.wcss for fit in candidates.values()), default=0.0)
     costs = wcss_over_all(material.customers, material.space, sets, most=most)
-    best: dict[int, Fit] = {}
-    for key in sorted(candidates, key=lambda key: (nine_digits(costs[key]), key)):
-        fit = candidates[key]
-        best.setdefault(fit.k, replace(fit, wcss_all=costs[key]))
-    chosen = {fit.key: fit for fit in best.values()}
-    return [chosen.get(fit.key, fit) for fit in fits]
+    measured = [replace(fit, wcss_all=costs[key]) for key, fit in candidates.items()]
+    best = {fit.key: fit for fit in best_by_k(measured)}
+    return [best.get(fit.key, fit) for fit in fits]
 
 
 def judged(

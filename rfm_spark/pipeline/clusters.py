@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import floor
 
 from pyspark.sql import Row
 from pyspark.sql import functions as F
@@ -13,16 +12,17 @@ from rfm_spark.clustering.agreement import adjusted_rand_index
 from rfm_spark.clustering.fits import Centroids
 from rfm_spark.clustering.identity import Match, matches, new_numbers
 from rfm_spark.clustering.material import Material
-from rfm_spark.clustering.model import Model, nearest_place, with_clusters
-from rfm_spark.clustering.naming import is_name_of, unique_names
-from rfm_spark.errors import ModelError
-from rfm_spark.insight.figures import exact_mean
+from rfm_spark.clustering.model import Model, nearest_place
+from rfm_spark.clustering.naming import unique_names
+from rfm_spark.pipeline.cluster_names import (
+    given_names,
+    kept_names,
+    members_of,
+    segment_of_members,
+    segment_of_name,
+)
 from rfm_spark.pipeline.context import Context
-from rfm_spark.rules import NO_PURCHASE
-from rfm_spark.schemas import SCORE_COLUMNS, WHOLE_FEATURES
-from rfm_spark.scoring.scores import nearest_code
-
-_SCORES = [SCORE_COLUMNS[role] for role in ("recency", "frequency", "monetary")]
+from rfm_spark.schemas import SCORE_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -111,21 +111,6 @@ class Numbering:
         return new_numbers(best_first, found, self.largest)
 
 
-@dataclass(frozen=True)
-class _Members:
-    """What the members of a cluster are like on average.
-
-    Args:
-        rfm_score: Mean rfm_score.
-        scores: Mean R, F and M scores.
-        features: Means of the raw features that the rule map looks at, None without any value.
-    """
-
-    rfm_score: float
-    scores: Sequence[float]
-    features: Mapping[str, float | None]
-
-
 def identified(
     context: Context,
     material: Material,
@@ -145,19 +130,19 @@ def identified(
     Raises:
         ModelError: ``clustering.names`` is a list of another length than there are clusters.
     """
-    members = _members(context, material, centroids)
+    members = members_of(context, material, centroids)
     best_first = sorted(members, key=lambda place: (-members[place].rfm_score, centroids[place]))
     found = {}
     if previous is not None and _is_comparable(context, previous):
         found = matches(previous, material.space, centroids)
     numbers = numbering.of(best_first, centroids, found)
-    segments = [_segment_name(context, members[place]) for place in range(len(centroids))]
-    kept = _kept_names(context, previous, found)
+    segments = [segment_of_members(context, members[place]) for place in range(len(centroids))]
+    kept = kept_names(context, previous, found)
     if isinstance(context.settings.clustering.names, list):
-        names = _given_names(context.settings.clustering.names, kept, best_first)
+        names = given_names(context.settings.clustering.names, kept, best_first)
     else:
         names = unique_names(segments, centroids, material.space.features, kept)
-        segments = [_segment_of(context, name, segments[i]) for i, name in enumerate(names)]
+        segments = [segment_of_name(context, name, segments[i]) for i, name in enumerate(names)]
     places = sorted(numbers, key=lambda place: numbers[place])
     mixed = {}
     if previous is not None and found:
@@ -181,65 +166,11 @@ def identified(
     return Clusters(clusters, previous.version if previous else None, retired, _agreement(mixed))
 
 
-def _members(context: Context, material: Material, centroids: Centroids) -> dict[int, _Members]:
-    places = range(len(centroids))
-    labelled = with_clusters(material.customers, material.space, places, centroids)
-    named = context.rule_map.features
-    means = [exact_mean(labelled, name).alias(name) for name in ["rfm_score", *_SCORES, *named]]
-    with context.timed("naming the clusters"):
-        rows = labelled.groupBy("cluster").agg(*means).collect()
-    nobody = _Members(0.0, [1.0] * len(_SCORES), dict.fromkeys(named))
-    return dict.fromkeys(places, nobody) | {
-        row["cluster"]: _Members(
-            row["rfm_score"], [row[name] for name in _SCORES], {name: row[name] for name in named}
-        )
-        for row in rows
-    }
-
-
 def _is_comparable(context: Context, previous: Model) -> bool:
     """Whether features of one name mean the same: scores may have other edges or bins by now."""
     settings = context.settings
     has_scores = any(name in SCORE_COLUMNS.values() for name in settings.clustering_features)
     return not has_scores or previous.config_hash == settings.clustering_hash
-
-
-def _kept_names(
-    context: Context, previous: Model | None, found: Mapping[int, Match]
-) -> dict[int, str]:
-    """Names of the clusters that continue one, by place.
-
-    A name that the configuration no longer knows, by its list or its rule map, is not kept.
-    """
-    if previous is None:
-        return {}
-    names = dict(zip(previous.numbers, previous.names, strict=True))
-    wanted = context.settings.clustering.names
-    known = {place: names[match.number] for place, match in found.items()}
-    if isinstance(wanted, list):
-        return {place: name for place, name in known.items() if name in wanted}
-    return {place: name for place, name in known.items() if _segment_of(context, name, "")}
-
-
-def _segment_of(context: Context, name: str, otherwise: str) -> str:
-    """The rule segment that a cluster's name was made from."""
-    segments = [segment.name for segment in (*context.rule_map.segments, NO_PURCHASE)]
-    made_from = [segment for segment in segments if is_name_of(segment, name)]
-    return max(made_from, key=len, default=otherwise)
-
-
-def _given_names(
-    wanted: Sequence[str], kept: Mapping[int, str], best_first: Sequence[int]
-) -> list[str]:
-    """The configured names by place: those that are not taken go to the others, best first."""
-    if len(wanted) != len(best_first):
-        raise ModelError(
-            f"clustering.names has {len(wanted)} names and the model has {len(best_first)} "
-            "clusters; name as many, fix clustering.k, or use names: rules"
-        )
-    free = iter([name for name in wanted if name not in kept.values()])
-    given = {place: kept[place] if place in kept else next(free) for place in best_first}
-    return [given[place] for place in sorted(given)]
 
 
 def _mixed(
@@ -286,16 +217,3 @@ def _tell(
     text += f"; new: {', '.join(new)}" if new else ""
     text += f"; retired: {', '.join(gone)}" if gone else ""
     context.display.note(text)
-
-
-def _segment_name(context: Context, members: _Members) -> str:
-    """The rule segment of the members' mean scores and features."""
-    code = nearest_code(members.scores, context.rule_map.bins)
-    values = {name: _as_counted(name, value) for name, value in members.features.items()}
-    segment = context.rule_map.segment_of(code, values)
-    return (segment or NO_PURCHASE).name  # members without any purchase fit no rule on features
-
-
-def _as_counted(feature: str, mean: float | None) -> float | None:
-    """A mean of whole numbers as a whole number, so that it cannot fall between two ranges."""
-    return floor(mean + 0.5) if mean is not None and feature in WHOLE_FEATURES else mean

@@ -156,3 +156,9 @@ def days_of_log(context: Context, snapshot_date: date) -> int:
     """Days from the first ingested day to the snapshot date."""
     first = context.read("customer_daily").agg(F.min("activity_date")).collect()[0][0]
     return (snapshot_date - first).days if first else 0
+
+
+def features_on(context: Context, snapshot_date: date) -> DataFrame:
+    """``customer_features`` of a date."""
+    features = context.read("customer_features")
+    return features.where(F.col("snapshot_date") == F.lit(snapshot_date))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
 from pyspark.sql import DataFrame
@@ -11,7 +11,8 @@ from pyspark.sql import DataFrame
 from rfm_spark import schemas
 from rfm_spark.clustering.drift import population_stability_index, standing, wcss_ratio
 from rfm_spark.clustering.model import Model
-from rfm_spark.pipeline.context import Context, days_of_log
+from rfm_spark.clustering.space import Space
+from rfm_spark.pipeline.context import Context
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Drift:
 
 
 def measured_drift(
-    context: Context, customers: DataFrame, model: Model, *, snapshot_date: date
+    context: Context, customers: DataFrame, model: Model, space: Space
 ) -> list[Drift]:
     """Drift of every feature of a model, by one pass over the customers of a date.
 
@@ -39,7 +40,7 @@ def measured_drift(
         context: The run.
         customers: Rows with features and scores.
         model: The model in force.
-        snapshot_date: Their date.
+        space: The model's, as of the customers' date.
 
     Returns:
         A row per feature; none for a model that was stored without figures to compare with.
@@ -48,7 +49,6 @@ def measured_drift(
     if reference is None:
         context.display.note(f"model {model.version} has no figures to measure drift against")
         return []
-    space = replace(model.space, missing_days=days_of_log(context, snapshot_date))
     with context.timed("measuring drift"):
         now = standing(
             customers,
@@ -60,7 +60,7 @@ def measured_drift(
         )
     limits = context.settings.drift
     moved = wcss_ratio(now.wcss, reference, space)
-    is_far = moved is None or moved > limits.wcss_ratio
+    is_far = _is_far(moved, limits.wcss_ratio)
     means, stds = now.moments.means(), now.moments.stds()
     rows = []
     for i, feature in enumerate(space.features):
@@ -135,9 +135,13 @@ def alarm(context: Context, drift: Sequence[Drift]) -> str | None:
     moved = drift[0].wcss_ratio if drift else 1.0
     if moved is None:
         told.append("customers were all alike at the fit, and no longer are")
-    elif moved > limits.wcss_ratio:
+    elif _is_far(moved, limits.wcss_ratio):
         told.append(
             f"the WCSS per customer is {moved:.2f} times that of the fit "
             f"(limit {limits.wcss_ratio:g})"
         )
     return "; ".join(told) or None
+
+
+def _is_far(moved: float | None, limit: float) -> bool:
+    return moved is None or moved > limit

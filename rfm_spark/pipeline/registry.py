@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyspark.sql import Row
 from pyspark.sql import functions as F
@@ -15,10 +15,8 @@ from rfm_spark.clustering.fits import Fit
 from rfm_spark.clustering.model import Model, Reference
 from rfm_spark.clustering.space import Space
 from rfm_spark.errors import ModelError
-from rfm_spark.pipeline.context import Context
-
-if TYPE_CHECKING:
-    from rfm_spark.pipeline.clusters import Clusters
+from rfm_spark.pipeline.clusters import Clusters
+from rfm_spark.pipeline.context import Context, days_of_log
 
 
 @dataclass(frozen=True)
@@ -76,35 +74,50 @@ def model_in_force(context: Context, *, snapshot_date: date) -> Model | None:
     return model
 
 
-def model_before(context: Context, *, snapshot_date: date) -> Model | None:
-    """The newest model of an earlier date, whatever it was fitted with; None without any."""
-    models = context.store.read_or_none("models")
-    if models is None:
-        return None
-    earlier = models.where(F.col("snapshot_date") < F.lit(snapshot_date))
-    row = earlier.orderBy(F.desc("snapshot_date")).first()
-    return Model.from_row(row) if row is not None else None
+def space_on(context: Context, model: Model, snapshot_date: date) -> Space:
+    """A model's space as of a date: a missing recency grows with the log."""
+    return replace(model.space, missing_days=days_of_log(context, snapshot_date))
 
 
-def largest_number(context: Context, *, but: date) -> int:
-    """The largest number that a cluster of any other date has had; -1 without any."""
-    models = context.store.read_or_none("models")
-    if models is None:
-        return -1
-    others = models.where(F.col("snapshot_date") != F.lit(but))
-    largest = F.greatest(F.array_max("cluster_numbers"), F.array_max("retired_clusters"))
-    found = others.agg(F.max(largest)).collect()[0][0]
-    return -1 if found is None else int(found)
+@dataclass(frozen=True)
+class OtherModels:
+    """What a date's new model has to know of those there are, by one look at ``models``.
 
+    Args:
+        rows: All models, the newest date last.
+        snapshot_date: Of the new model.
+    """
 
-def stored_numbers(context: Context, version: str) -> dict[tuple[float, ...], int]:
-    """Scaled centroids to numbers of a model that has been fitted before, with the same inputs."""
-    models = context.store.read_or_none("models")
-    row = models.where(F.col("model_version") == version).first() if models is not None else None
-    if row is None:
+    rows: Sequence[Row]
+    snapshot_date: date
+
+    @property
+    def before(self) -> Model | None:
+        """The newest one of an earlier date, whatever it was fitted with; None without any."""
+        earlier = [row for row in self.rows if row["snapshot_date"] < self.snapshot_date]
+        return Model.from_row(earlier[-1]) if earlier else None
+
+    @property
+    def largest_number(self) -> int:
+        """The largest number that a cluster of any other date has had; -1 without any."""
+        others = [row for row in self.rows if row["snapshot_date"] != self.snapshot_date]
+        used = [(*row["cluster_numbers"], *(row["retired_clusters"] or ())) for row in others]
+        return max((number for numbers in used for number in numbers), default=-1)
+
+    def numbers_of(self, version: str) -> dict[tuple[float, ...], int]:
+        """Scaled centroids to numbers, where that version has been fitted before."""
+        for row in self.rows:
+            if row["model_version"] == version:
+                model = Model.from_row(row)
+                return dict(zip(model.centroids, model.numbers, strict=True))
         return {}
-    model = Model.from_row(row)
-    return dict(zip(model.centroids, model.numbers, strict=True))
+
+
+def other_models(context: Context, *, snapshot_date: date) -> OtherModels:
+    """The models there are, for one that is about to be fitted on a date."""
+    models = context.store.read_or_none("models")
+    rows = [] if models is None else models.orderBy("snapshot_date").collect()
+    return OtherModels(rows, snapshot_date)
 
 
 def write_sweep(

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from datetime import date
 
-from pyspark.sql import functions as F
-
 from rfm_spark.clustering.model import Model
-from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.context import Context, features_on
 from rfm_spark.pipeline.drift import alarm, measured_drift, write_drift
-from rfm_spark.pipeline.registry import model_in_force
+from rfm_spark.pipeline.registry import model_in_force, space_on
 from rfm_spark.pipeline.thresholds import lacks_thresholds, scored, thresholds_in_force
 
 
@@ -40,13 +38,13 @@ def why_train(context: Context, *, snapshot_date: date) -> str | None:
 
 
 def _why_drifted(context: Context, model: Model, snapshot_date: date) -> str | None:
-    all_features = context.read("customer_features")
-    features = all_features.where(F.col("snapshot_date") == F.lit(snapshot_date))
+    features = features_on(context, snapshot_date)
     thresholds = thresholds_in_force(context, features, snapshot_date=snapshot_date)
     if thresholds is None or not features.limit(1).collect():
         return None
     customers = scored(context, features, thresholds)
-    drift = measured_drift(context, customers, model, snapshot_date=snapshot_date)
+    space = space_on(context, model, snapshot_date)
+    drift = measured_drift(context, customers, model, space)
     alarms = alarm(context, drift)
     if alarms is None:
         return None

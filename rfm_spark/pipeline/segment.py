@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
 
 from pyspark.sql import Column, DataFrame
@@ -11,11 +10,11 @@ from pyspark.sql import functions as F
 from rfm_spark import schemas
 from rfm_spark.clustering.model import named, with_clusters
 from rfm_spark.errors import DataError, ModelError
-from rfm_spark.pipeline.context import Context, days_of_log
+from rfm_spark.pipeline.context import Context, features_on
 from rfm_spark.pipeline.drift import measured_drift, tell_alarms, write_drift
 from rfm_spark.pipeline.events import read_events, write_events
 from rfm_spark.pipeline.profiles import write_profiles
-from rfm_spark.pipeline.registry import model_in_force
+from rfm_spark.pipeline.registry import model_in_force, space_on
 from rfm_spark.pipeline.thresholds import scored, thresholds_in_force
 from rfm_spark.scoring.segments import segment_by
 
@@ -40,9 +39,7 @@ def segment(context: Context, *, snapshot_date: date) -> None:
             other settings.
     """
     context.display.stage("segment", f"as of {snapshot_date}")
-    features = context.read("customer_features").where(
-        F.col("snapshot_date") == F.lit(snapshot_date)
-    )
+    features = features_on(context, snapshot_date)
     if not features.limit(1).collect():
         raise DataError(
             f"customer_features has no row of {snapshot_date}; run `features` for it first"
@@ -58,9 +55,9 @@ def segment(context: Context, *, snapshot_date: date) -> None:
     context.display.note(f"model {model.version}, score edges {thresholds.version}")
     events = read_events(context, snapshot_date=snapshot_date)
     customers = scored(context, features, thresholds)
-    drift = measured_drift(context, customers, model, snapshot_date=snapshot_date)
+    space = space_on(context, model, snapshot_date)
+    drift = measured_drift(context, customers, model, space)
     customers = customers.withColumn("rfm_segment", segment_by(context.rule_map))
-    space = replace(model.space, missing_days=days_of_log(context, snapshot_date))
     customers = with_clusters(customers, space, model.numbers, model.centroids)
     customers = customers.withColumns(
         {

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from rfm_spark import schemas
 from rfm_spark.clustering import choice, stages
@@ -25,12 +24,10 @@ from rfm_spark.clustering.whole_sweep import sweep_everybody
 from rfm_spark.config.naming import digest
 from rfm_spark.errors import DataError, ModelError
 from rfm_spark.pipeline.clusters import Numbering, identified
-from rfm_spark.pipeline.context import Context, days_of_log
+from rfm_spark.pipeline.context import Context, days_of_log, features_on
 from rfm_spark.pipeline.registry import (
     Fitted,
-    largest_number,
-    model_before,
-    stored_numbers,
+    other_models,
     write_model,
     write_sweep,
 )
@@ -57,12 +54,12 @@ def train(context: Context, *, snapshot_date: date) -> None:
     context.display.stage("train", f"on the features of {snapshot_date}")
     if context.store.exists("models"):  # of another shape, it is refused before anything is written
         context.store.ensure(schemas.MODELS)
-    all_features = context.read("customer_features")
-    features = all_features.where(F.col("snapshot_date") == F.lit(snapshot_date))
+    features = features_on(context, snapshot_date)
     thresholds = cut_thresholds(context, features, snapshot_date=snapshot_date)
     customers = scored(context, features, thresholds)
     space, sums, scaler = _space(context, customers, snapshot_date)
-    previous = model_before(context, snapshot_date=snapshot_date)
+    others = other_models(context, snapshot_date=snapshot_date)
+    previous = others.before
     before = previous.version if previous else None
     version = _version(context, snapshot_date, space, sums, [thresholds.version, before])
     folder = f"{context.settings.models_location}/{version}"
@@ -71,9 +68,7 @@ def train(context: Context, *, snapshot_date: date) -> None:
     fits = _fits(context, material, folder)
     chosen, why = _chosen(context, fits)
     context.display.note(f"k = {chosen.k} chosen: {why}")
-    numbering = Numbering(
-        stored_numbers(context, version), largest_number(context, but=snapshot_date)
-    )
+    numbering = Numbering(others.numbers_of(version), others.largest_number)
     clusters = identified(context, material, chosen.centroids, previous, numbering)
     reference = _reference(context, material, chosen)
     path = f"{folder}/pipeline"
