@@ -80,7 +80,7 @@ class Store:
 
     def exists(self, table: str) -> bool:
         """Whether the table has been created."""
-        return self.version(table) is not None
+        return self.read_or_none(table) is not None
 
     def version(self, table: str) -> int | None:
         """The table's newest version, None where there is no such table."""
@@ -98,16 +98,24 @@ class Store:
         Raises:
             DataError: There is no such table yet.
         """
-        if not self.exists(table):
+        found = self.read_or_none(table)
+        if found is None:
             raise DataError(
                 f"the table {self.address(table)} does not exist yet; the command that writes it "
                 "has to run first (`rfm-spark run` does all of them)"
             )
-        return self.spark.table(self.identifier(table))
+        return found
 
     def read_or_none(self, table: str) -> DataFrame | None:
         """The table as it is now, or None where there is none."""
-        return self.spark.table(self.identifier(table)) if self.exists(table) else None
+        try:
+            found = self.spark.table(self.identifier(table))
+            _ = found.schema  # over Connect, nothing is looked up before
+        except AnalysisException as error:
+            if error.getCondition() in _MISSING:
+                return None
+            raise
+        return found
 
     def read_version(self, table: str, version: int) -> DataFrame:
         """The table as it was at a version."""

@@ -95,7 +95,7 @@ class Context:
         return frame
 
     def read_pinned(self, table: str) -> Pinned:
-        """A table that must exist, as it is at this moment; its version goes into the ledger."""
+        """A table that must exist, at the version that goes into the ledger."""
         self.store.read(table)
         version = self._version_read(table)
         frame = self.store.read_version(table, version)
@@ -133,7 +133,13 @@ class Context:
         return {field.name: field.dataType.simpleString() for field in schema}
 
     def _version_read(self, table: str) -> int:
-        version = self.store.version(table)
+        """Note the table's version, which is asked for once: looking it up takes a Spark job.
+
+        Should another run write the table in the meantime, the ledger has the older version, and
+        what was made from it counts as out of date.
+        """
+        known = self.run.output_versions.get(table, self.run.input_versions.get(table))
+        version = self.store.version(table) if known is None else known
         if version is None:
             raise DataError(f"the table {self.store.address(table)} vanished while it was read")
         self.run.input_versions[table] = version
