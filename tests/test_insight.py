@@ -24,6 +24,7 @@ from rfm_spark.insight.distributions import QUANTILES, correlations, distributio
 from rfm_spark.insight.events import segment_events
 from rfm_spark.insight.separation import cramers_v, eta_squared
 from rfm_spark.insight.words import Figure, Portrait, amount, insight
+from rfm_spark.schemas import KINDS
 
 CUSTOMERS = (
     "customer_id bigint, rfm_segment string, cluster_segment string, recency_days int, "
@@ -66,13 +67,13 @@ def values(frame: pd.DataFrame, name: str) -> np.ndarray:
 
 def groups_of(customers):
     frames = figures.frames(customers, FEATURES)
-    cells = figures.groups(customers, list(figures.KINDS.values()), frames)
-    return frames, {kind: figures.added_up(cells, i) for i, kind in enumerate(figures.KINDS)}
+    cells = figures.groups(customers, list(KINDS.values()), frames)
+    return frames, {kind: figures.added_up(cells, i) for i, kind in enumerate(KINDS)}
 
 
 def test_means_deviations_and_revenue_of_each_segment(customers, crowd) -> None:
     frames, segments = groups_of(customers)
-    for kind, column in figures.KINDS.items():
+    for kind, column in KINDS.items():
         assert set(segments[kind]) == set(crowd[column])
         for name, own in crowd.groupby(column):
             group = segments[kind][name]
@@ -100,7 +101,7 @@ def test_medians_are_exact_with_and_without_brackets(customers, crowd, monkeypat
     monkeypatch.setattr(medians, "FEW", few)
     _, segments = groups_of(customers)
     found = medians.medians(customers, FEATURES, segments)
-    for kind, column in (*figures.KINDS.items(), ("everybody", None)):
+    for kind, column in (*KINDS.items(), ("everybody", None)):
         parts = crowd.groupby(column) if column else [("everybody", crowd)]
         for name, own in parts:
             for feature in FEATURES:
@@ -184,7 +185,7 @@ def test_the_customers_who_bring_80_percent(customers, crowd, monkeypatch, few) 
 
 def test_attribute_shares_add_up_to_everybody(spark, customers, crowd) -> None:
     counts = attribute_shares.attribute_counts(customers, ["region"])["region"]
-    for kind, column in figures.KINDS.items():
+    for kind, column in KINDS.items():
         for name, own in crowd.groupby(column):
             expected = Counter(region or "(missing)" for region in own["region"])
             found = attribute_shares.shares(counts, kind, name)

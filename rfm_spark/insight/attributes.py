@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from rfm_spark.insight.figures import KINDS
+from rfm_spark.schemas import KINDS
 
 MISSING, OTHER = "(missing)", "(other)"
 MOST_VALUES = 20

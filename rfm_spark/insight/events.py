@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from rfm_spark.insight.figures import KINDS
+from rfm_spark.schemas import KINDS
 
 Z = 1.959963984540054
 """Standard normal quantile of a two-sided 95 % interval."""

@@ -15,9 +15,6 @@ from fractions import Fraction
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
-KINDS = {"rfm": "rfm_segment", "cluster": "cluster_segment"}
-"""Kind of segment to the column that holds it."""
-
 _FINEST, _BITS_OF_A_SUM = 52, 62
 
 

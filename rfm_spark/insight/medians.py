@@ -8,8 +8,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import order_statistics
-from rfm_spark.insight.figures import KINDS, Group, together
+from rfm_spark.insight.figures import Group, together
 from rfm_spark.order_statistics import FEW, Key, Population
+from rfm_spark.schemas import KINDS
 
 EVERYBODY = "everybody"
 _ACCURACY = 1_000

@@ -18,11 +18,12 @@ from rfm_spark.insight.comparison import (
     standardised_difference,
     standardised_difference_of_shares,
 )
-from rfm_spark.insight.figures import KINDS, Group
+from rfm_spark.insight.figures import Group
 from rfm_spark.insight.medians import medians
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.exploration import features_of
 from rfm_spark.pipeline.profiles import profiled_features
+from rfm_spark.schemas import KINDS
 
 _MOST_SHARES = 15
 

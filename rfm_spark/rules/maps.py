@@ -141,6 +141,28 @@ class RuleMap:
             ensure_ascii=False,
         )
 
+    @classmethod
+    def from_json(cls, text: str) -> RuleMap:
+        """A map from :meth:`as_json`."""
+        data = json.loads(text)
+        rules = (
+            Rule(
+                Segment(rule["name"], rule["action"]),
+                frozenset(code_named(name) for name in rule["codes"]),
+                {letter: (low, high) for letter, (low, high) in rule["scores"].items()},
+                {feature: (low, high) for feature, (low, high) in rule["features"].items()},
+            )
+            for rule in data["rules"]
+        )
+        rest = data["otherwise"]
+        return cls(
+            data["name"],
+            tuple(data["bins"]),
+            tuple(rules),
+            data["first_match"],
+            None if rest is None else Segment(*rest),
+        )
+
     @property
     def digest(self) -> str:
         """Eight hex digits that change with any condition, name or action of the map."""
@@ -155,6 +177,12 @@ def separator_of(numbers: Sequence[int]) -> str:
 def cell_name(code: Sequence[int], bins: Sequence[int] = ()) -> str:
     """A code as text, as in ``rfm_cell``: '555', or '10-9-5' where there are 10 bins of a score."""
     return separator_of([*code, *bins]).join(str(score) for score in code)
+
+
+def code_named(name: str) -> Code:
+    """The code of a cell's name."""
+    r, f, m = (int(score) for score in (name.split("-") if "-" in name else name))
+    return r, f, m
 
 
 def _as_data(rule: Rule, bins: Sequence[int]) -> dict[str, Any]:

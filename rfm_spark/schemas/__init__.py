@@ -35,8 +35,10 @@ from rfm_spark.schemas.fields import (
     money,
 )
 from rfm_spark.schemas.models import DRIFT, K_SWEEP, MODELS, SCORE_THRESHOLDS
+from rfm_spark.schemas.movement import SEGMENT_STABILITY, segment_migrations, segment_outlook
 from rfm_spark.schemas.runs import RUNS
 from rfm_spark.schemas.segments import (
+    KINDS,
     RESERVED_COLUMNS,
     SEGMENT_EVENTS,
     SEGMENT_SEPARATION,
@@ -53,6 +55,7 @@ __all__ = [
     "DRIFT",
     "EXTRA_DIGITS",
     "FEATURE_LABELS",
+    "KINDS",
     "K_SWEEP",
     "MODELS",
     "MONEY_DIGITS",
@@ -65,6 +68,7 @@ __all__ = [
     "SCORE_THRESHOLDS",
     "SEGMENT_EVENTS",
     "SEGMENT_SEPARATION",
+    "SEGMENT_STABILITY",
     "STATE_AMOUNTS",
     "STATE_COUNTS",
     "WHOLE_FEATURES",
@@ -77,5 +81,7 @@ __all__ = [
     "feature_state",
     "ingest_report",
     "money",
+    "segment_migrations",
+    "segment_outlook",
     "segment_profiles",
 ]

@@ -6,12 +6,16 @@ from rfm_spark.schemas.fields import Field, Table, key
 
 RUNS = Table(
     "runs",
-    "two rows per run: one when it starts, one when it ends",
+    "two rows per run: one when it starts, one when it ends; one per date that it made stale",
     (
         key("run_id", "string"),
         key("command", "string"),
         Field("snapshot_date", "date"),
-        key("status", "string", "started, succeeded or failed"),
+        key(
+            "status",
+            "string",
+            "started, succeeded or failed; stale: this run wrote what the date's labels rest on",
+        ),
         Field("started", "timestamp"),
         Field("ended", "timestamp"),
         Field("config_hash", "string"),

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from rfm_spark.schemas.features import customer_features
 from rfm_spark.schemas.fields import Field, Table, key, money
 
+KINDS = {"rfm": "rfm_segment", "cluster": "cluster_segment"}
+"""Kind of segment to the column of ``customer_segments`` that holds it."""
+
 
 def customer_segments(id_type: str, features: Iterable[Field]) -> Table:
     """Scores, rule segment and cluster of every customer."""
