@@ -181,50 +181,6 @@ def test_cdnow_exact_duplicates_and_zeros(project, spark, shared_data) -> None:
     assert report.selectExpr("sum(rows)").first()[0] == 80
 
 
-CDNOW_SAMPLE = """
-    store: ./warehouse
-    timezone: UTC
-    sources:
-      transactions:
-        format: csv
-        path: {data}/cdnow_sample.txt.gz
-        options: {{header: false, sep: "|"}}
-        timestamp_format: yyyyMMdd
-        columns:
-          customer_id: cast(split(trim(_c0), ' +')[1] AS bigint)
-          transaction_ts: split(trim(_c0), ' +')[2]
-          amount: split(trim(_c0), ' +')[4]
-"""
-
-
-def test_cdnow_sample_gives_the_published_summary(project, spark, shared_data) -> None:
-    """x, t_x, T and mean repeat value of all 2,357 customers, from the tables of the commands."""
-    project.configure(CDNOW_SAMPLE.format(data=shared_data))
-    assert project.rfm("ingest", "--to", "1997-09-30") == 0
-    assert project.rfm("features", "--snapshot-date", "1997-10-01") == 0
-    project.table(spark, "customer_features").createOrReplaceTempView("cdnow_features")
-    project.table(spark, "customer_daily").createOrReplaceTempView("cdnow_daily")
-    found = spark.sql(
-        """
-        SELECT f.customer_id, f.active_days - 1 AS x,
-            (f.first_purchase_days - f.recency_days) / 7 AS t_x,
-            (f.first_purchase_days - 1) / 7 AS T,
-            coalesce(avg(CASE WHEN d.activity_date > f.first_activity_date
-                THEN d.purchase_amount END), 0) AS zbar
-        FROM cdnow_features f JOIN cdnow_daily d ON d.customer_id = f.customer_id
-        GROUP BY ALL
-        """
-    ).collect()
-    with gzip.open(shared_data / "cdnow_btyd_summary.csv.gz", "rt") as file:
-        published = {int(row["ID"]): row for row in csv.DictReader(file)}
-    assert len(found) == len(published) == 2_357
-    for row in found:
-        expected = published[row["customer_id"]]
-        assert row["x"] == int(expected["x"])
-        for name in ("t_x", "T", "zbar"):
-            assert float(row[name]) == pytest.approx(float(expected[name]), abs=0.00501)
-
-
 R_ORDERS = """
     store: ./warehouse
     timezone: UTC
