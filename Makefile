@@ -11,7 +11,7 @@ SAVINGS_CUSTOMERS ?= 20000
 # Settings for one machine, with a reason per line; yours win: make demo PYSPARK_SUBMIT_ARGS="..."
 export PYSPARK_SUBMIT_ARGS ?= --properties-file $(abspath conf/spark/local.conf) pyspark-shell
 
-.PHONY: help setup demo demo-savings test test-all lint format package clean
+.PHONY: help setup demo demo-savings demo-history test test-all lint format package clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -29,6 +29,12 @@ demo: setup ## Run the main job on a real year of grocery lines
 demo-savings: setup ## Make the log of a savings app and run RFM + AUM on it
 	@$(PYTHON) scripts/make_savings_log.py --out $(RFM_DEMO_DIR)/savings/log --customers $(SAVINGS_CUSTOMERS)
 	@$(RFM) run --config conf/savings_demo.yaml --snapshot-date 2026-01-01
+
+demo-history: setup ## Label each month of that year, and say who moved
+	@$(PYTHON) scripts/fetch_retail_log.py --out $(RFM_DEMO_DIR)/retail/log
+	@$(RFM) backfill --config conf/retail_demo.yaml --set store=$(RFM_DEMO_DIR)/history/warehouse \
+		--from 2017-04-01 --to 2018-01-01 --every 1mo
+	@$(RFM) runs --config conf/retail_demo.yaml --set store=$(RFM_DEMO_DIR)/history/warehouse
 
 test: setup ## Run the tests that take minutes
 	@$(PYTHON) -m pytest -m "not slow"

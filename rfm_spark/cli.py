@@ -9,11 +9,13 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rfm_spark import __version__
 from rfm_spark.checking import check_lines
 from rfm_spark.config import Configuration, RfmSettings, load_configuration
+from rfm_spark.config.steps import Step
 from rfm_spark.errors import ConfigurationError, RfmSparkError
 
 if TYPE_CHECKING:
@@ -91,9 +93,41 @@ def _parser() -> argparse.ArgumentParser:
     )
     command("features", "compute RFM and AUM of every customer", common, dated)
     command("train", "cut score edges, sweep k, fit the clusters", common, dated)
-    command("segment", "score and label every customer, describe the segments", common, dated)
+    segment = command(
+        "segment", "score and label every customer, describe the segments", common, dated
+    )
+    segment.add_argument(
+        "--compare-to",
+        type=_day,
+        action="append",
+        default=[],
+        metavar="YYYY-MM-DD",
+        help="say who moved since this snapshot date too, beside the previous one; repeatable",
+    )
     run = command("run", "all four stages, each only as far as needed", common, dated)
     run.add_argument("--retrain", action="store_true", help="fit a new model on this date")
+    backfill = command("backfill", "run every snapshot date of a range, oldest first", common)
+    backfill.add_argument(
+        "--from", dest="first", type=_day, required=True, metavar="YYYY-MM-DD", help="first date"
+    )
+    backfill.add_argument(
+        "--to", dest="last", type=_day, required=True, metavar="YYYY-MM-DD", help="last date"
+    )
+    backfill.add_argument(
+        "--every",
+        type=_step,
+        required=True,
+        metavar="STEP",
+        help="calendar steps from the first date: 7d, 1w, 1mo, 1y",
+    )
+    export = command("export", "write a configured export of a date", common, dated)
+    export.add_argument(
+        "--to", dest="name", required=True, metavar="NAME", help="which one of `exports`"
+    )
+    runs = command("runs", "show the run ledger, newest first", common)
+    runs.add_argument(
+        "--limit", type=_count, default=20, metavar="N", help="how many (default: 20)"
+    )
     describe = command("describe", "explore the sources and the features", common)
     describe.add_argument(
         "--snapshot-date",
@@ -135,6 +169,19 @@ def _day(text: str) -> date:
         raise argparse.ArgumentTypeError(f"{text!r} is not a date as in 2026-01-31") from None
 
 
+def _step(text: str) -> Step:
+    try:
+        return Step.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
 def _display(log_format: str) -> TerminalDisplay | JsonDisplay:
     from rfm_spark.display import JsonDisplay, TerminalDisplay  # noqa: PLC0415
 
@@ -147,8 +194,19 @@ def _execute(
     display: TerminalDisplay | JsonDisplay,
 ) -> None:
     """Start Spark and run a stage. Spark is imported here, so that the rest answers at once."""
-    if options.command == "ingest" and options.first and options.first > options.last:
+    if getattr(options, "first", None) and options.first > options.last:
         raise ConfigurationError(f"--from {options.first} lies after --to {options.last}")
+    for day in getattr(options, "compare_to", ()):
+        if day >= options.snapshot_date:
+            raise ConfigurationError(
+                f"--compare-to {day} must lie before --snapshot-date {options.snapshot_date}"
+            )
+    exports = configuration.settings.exports
+    if options.command == "export" and options.name not in exports:
+        raise ConfigurationError(
+            f"--to {options.name}: `exports` has no such name; it has "
+            f"{', '.join(sorted(exports)) or 'none'}"
+        )
     compared = getattr(options, "compare", None) or ("", None)
     if compared[0] == compared[1]:
         raise ConfigurationError(f"--compare takes two segments, and got {compared[0]} twice")
@@ -156,9 +214,9 @@ def _execute(
     try:
         from rfm_spark import pipeline  # noqa: PLC0415
         from rfm_spark.jdbc_drivers import driver_of  # noqa: PLC0415
-        from rfm_spark.pipeline.execution import execute  # noqa: PLC0415
+        from rfm_spark.pipeline.execution import execute, look  # noqa: PLC0415
         from rfm_spark.session import spark_session  # noqa: PLC0415
-        from rfm_spark.summary import show_segments  # noqa: PLC0415
+        from rfm_spark.summary import show_runs, show_segments  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"the Python package {error.name} is missing: install rfm-spark[spark], or run the job "
@@ -170,9 +228,14 @@ def _execute(
         "ingest": lambda c: pipeline.ingest(c, first=options.first, last=options.last),
         "features": lambda c: pipeline.features(c, snapshot_date=options.snapshot_date),
         "train": lambda c: pipeline.train(c, snapshot_date=options.snapshot_date),
-        "segment": lambda c: pipeline.segment(c, snapshot_date=options.snapshot_date),
+        "segment": lambda c: pipeline.segment(
+            c, snapshot_date=options.snapshot_date, compare_to=options.compare_to
+        ),
         "run": lambda c: pipeline.run(
             c, snapshot_date=options.snapshot_date, retrain=options.retrain
+        ),
+        "export": lambda c: pipeline.export(
+            c, name=options.name, snapshot_date=options.snapshot_date
         ),
         "describe": lambda c: _describe(c, options),
     }
@@ -183,16 +246,26 @@ def _execute(
         drivers=[driver for driver in drivers if driver is not None],
         verbose=options.verbose,
     ) as spark:
-        context = execute(
-            spark,
-            configuration,
-            display,
-            command=options.command,
-            snapshot_date=snapshot_date,
-            work=work[options.command],
-        )
-        if options.command in {"segment", "run"}:
-            show_segments(context, display, options.snapshot_date)
+        show = partial(look, spark, configuration, display, command=options.command)
+        if options.command == "runs":
+            show(work=lambda c: show_runs(c, display, options.limit))
+            return
+        if options.command == "backfill":
+            dates = options.every.dates(options.first, options.last)
+            pipeline.backfill(spark, configuration, display, dates)
+            snapshot_date = dates[-1]
+        else:
+            execute(
+                spark,
+                configuration,
+                display,
+                command=options.command,
+                snapshot_date=snapshot_date,
+                work=work[options.command],
+            )
+        if options.command in {"segment", "run", "backfill"}:
+            assert snapshot_date is not None
+            show(work=lambda c: show_segments(c, display, snapshot_date))
     display.done(time.monotonic() - start, configuration.settings.store)
 
 

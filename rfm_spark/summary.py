@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from rfm_spark.display import JsonDisplay, SegmentLine, TerminalDisplay
 from rfm_spark.insight.words import label
 from rfm_spark.pipeline import Context
+from rfm_spark.pipeline.ledger import newest_runs
 from rfm_spark.pipeline.profiles import PARETO_SHARE, stored_profiles
 
 _KINDS = (("rfm", "rule segments"), ("cluster", "clusters"))
@@ -22,8 +23,12 @@ def show_segments(
 ) -> None:
     """Show the stored profiles of a date, for people who know marketing and not Spark."""
     settings = context.settings
+    profiles = _by_kind(stored_profiles(context, snapshot_date=snapshot_date))
+    separation = _by_kind(_rows(context, "segment_separation", snapshot_date))
+    migrations = _by_kind(_rows(context, "segment_migrations", snapshot_date))
+    outlook = _by_kind(_rows(context, "segment_outlook", snapshot_date))
     for kind, what in _KINDS:
-        profiles = stored_profiles(context, snapshot_date=snapshot_date, kind=kind)
+        own = profiles[kind]
         lines = [
             SegmentLine(
                 row["segment"],
@@ -35,14 +40,51 @@ def show_segments(
                 _why(row),
                 row["mean_aum_per_day"] if settings.has_aum else None,
             )
-            for row in profiles
+            for row in own
         ]
         remarks = [
-            *_pareto(profiles),
-            *_separation(context, snapshot_date, kind),
+            *_pareto(own),
+            *_separation(separation[kind]),
+            *_movement(migrations[kind]),
+            *_outlook(outlook[kind], settings.currency, settings.outlook.discount_rate),
             *_events(context, snapshot_date, kind),
         ]
         display.segments(f"{what}, {snapshot_date}", lines, settings.currency, remarks)
+
+
+def show_runs(context: Context, display: TerminalDisplay | JsonDisplay, limit: int) -> None:
+    """Show the run ledger, newest first."""
+    runs = newest_runs(context, limit)
+    if not runs:
+        display.note(f"no run yet in {context.settings.store}")
+        return
+    headings = ["run", "command", "snapshot date", "status", "started", "seconds", "wrote", "error"]
+    lines = [
+        [
+            row["run_id"][:8],
+            row["command"],
+            row["snapshot_date"],
+            row["status"],
+            row["started"].strftime("%Y-%m-%d %H:%M:%S"),
+            (row["ended"] - row["started"]).total_seconds() if row["ended"] else None,
+            ", ".join(f"{table} {rows:,}" for table, rows in sorted((row["rows"] or {}).items())),
+            row["error"],
+        ]
+        for row in runs
+    ]
+    display.table("runs, newest first", headings, lines)
+
+
+def _rows(context: Context, table: str, snapshot_date: date) -> list[Row]:
+    """A small table's rows of a date; none where there is no such table yet."""
+    frame = context.store.read_or_none(table)
+    if frame is None:
+        return []
+    return frame.where(F.col("snapshot_date") == F.lit(snapshot_date)).collect()
+
+
+def _by_kind(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    return {kind: [row for row in rows if row["kind"] == kind] for kind, _ in _KINDS}
 
 
 def _why(row: Row) -> str:
@@ -67,17 +109,49 @@ def _pareto(profiles: Sequence[Row]) -> list[str]:
     return [f"{share:.1%} of the customers bring {part} of the revenue: {listed}."]
 
 
-def _separation(context: Context, snapshot_date: date, kind: str) -> list[str]:
+def _separation(rows: Sequence[Row]) -> list[str]:
     """Which features the segments tell most of."""
-    table = context.store.read("segment_separation").where(
-        (F.col("snapshot_date") == F.lit(snapshot_date)) & (F.col("kind") == kind)
-    )
-    strongest = table.where("value IS NOT NULL").orderBy(F.desc("value"), "feature")
-    rows = strongest.where("measure = 'eta_squared'").limit(_MOST).collect()
-    told = [f"{row['value']:.0%} in {label(row['feature'])}" for row in rows]
+    known = [r for r in rows if r["measure"] == "eta_squared" and r["value"] is not None]
+    known.sort(key=lambda row: (-row["value"], row["feature"]))
+    told = [f"{row['value']:.0%} in {label(row['feature'])}" for row in known[:_MOST]]
     if not told:
         return []
     return [f"Of the differences between customers, the segments explain {', '.join(told)}."]
+
+
+def _movement(rows: Sequence[Row]) -> list[str]:
+    """Who moved since the previous date."""
+    if not rows:
+        return []
+    previous = max(row["previous_snapshot_date"] for row in rows)
+    own = [row for row in rows if row["previous_snapshot_date"] == previous]
+    both = [row for row in own if row["from_segment"] and row["to_segment"]]
+    moves = [row for row in both if row["from_segment"] != row["to_segment"]]
+    moves.sort(key=lambda row: (-row["customers"], row["from_segment"], row["to_segment"]))
+    total, moved = (sum(row["customers"] for row in part) for part in (both, moves))
+    new = sum(row["customers"] for row in own if row["from_segment"] is None)
+    departed = sum(row["customers"] for row in own if row["to_segment"] is None)
+    told = f"Since {previous}: {moved:,} of {total:,} customers have moved"
+    recut = [row["by_recut"] for row in moves]
+    if None not in recut and sum(recut):
+        told += f" ({sum(recut):,} of them by new edges, rules or model)"
+    told += f", {new:,} are new, {departed:,} have left"
+    most = [f"{r['from_segment']} to {r['to_segment']} {r['customers']:,}" for r in moves[:_MOST]]
+    return [f"{told}{'; most of all ' if most else ''}{', '.join(most)}."]
+
+
+def _outlook(rows: Sequence[Row], currency: str, discount_rate: float) -> list[str]:
+    """What the base is worth if customers go on moving like that."""
+    if not rows:
+        return []
+    periods, previous = max(row["period"] for row in rows), rows[0]["previous_snapshot_date"]
+    value = sum(row["discounted_revenue"] for row in rows if row["period"] > 0)
+    days = (rows[0]["snapshot_date"] - previous).days
+    unit = f"{currency} " if currency else ""
+    return [
+        f"If they go on moving as since {previous}, today's customers bring {unit}{value:,.2f} in "
+        f"the next {periods} periods of {days} days, discounted by {discount_rate:.0%} each."
+    ]
 
 
 def _events(context: Context, snapshot_date: date, kind: str) -> list[str]:

@@ -103,8 +103,31 @@ def test_required_settings_are_named(load) -> None:
 
 
 def test_settings_of_features_that_do_not_exist_yet_are_refused(load) -> None:
-    assert "is not a setting" in refusal(load, MINIMAL, "exports.x=1")
-    assert "is not a setting" in refusal(load, MINIMAL, "outlook.periods=3")
+    assert "is not a setting" in refusal(load, MINIMAL, "campaigns.x=1")
+    assert "is not a setting" in refusal(load, MINIMAL, "maintain.keep_snapshots=3")
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("outlook.compare_to=1m", "'1m' is no calendar step such as 7d, 1w, 1mo or 1y, nor 'pre"),
+        ("outlook.periods=0", "greater than or equal to 1"),
+        ("outlook.discount_rate=-0.1", "greater than or equal to 0"),
+        ("exports.clv=1", "input should be a section, got 1"),
+        ("exports.clv={type: btyd, path: ./out, unit: months}", "'days' or 'weeks'"),
+        ("exports.clv={type: btyd, path: ./out, units: days}", "did you mean unit?"),
+        ("exports.clv={type: telex, path: ./out}", "exports.clv.type: input should be 'btyd'"),
+    ],
+)
+def test_settings_of_outlook_and_exports_are_checked(load, override, told) -> None:
+    assert told in refusal(load, MINIMAL, override)
+
+
+def test_what_is_exported_changes_no_table(load) -> None:
+    plain = load(MINIMAL)
+    exporting = load(MINIMAL, "exports.clv={type: btyd, path: ./out}")
+    assert plain.config_hash == exporting.config_hash
+    assert exporting.settings.exports["clv"].path.endswith("/out")
 
 
 def test_a_fixed_k_is_fitted_alone_unless_a_range_is_given(load) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -39,6 +39,8 @@ def _sentence(detail: ErrorDetails, keys: Sequence[str | int]) -> str:
     if kind == "missing":
         return "is required and not given"
     message = detail["msg"].removeprefix("Value error, ")
+    if kind == "model_type":
+        message = "Input should be a section"
     if kind == "value_error":
         return message
     told = f"{message[:1].lower()}{message[1:]}"
@@ -55,16 +57,23 @@ def _unknown_key(keys: Sequence[str | int]) -> str:
 
 
 def _known_keys(keys: Sequence[str | int]) -> set[str]:
-    models: list[type[BaseModel]] = [RfmSettings]
+    places: list[Any] = [RfmSettings]
     for key in keys:
-        models = [inner for model in models for inner in _models_in(_annotation(model, str(key)))]
+        places = [inner for place in places for inner in _inside(place, str(key))]
+    models = (model for place in places for model in _models_in(place))
     return {name for model in models for name in model.model_fields}
 
 
-def _annotation(model: type[BaseModel], key: str) -> Any:
-    if key in model.model_fields:
-        return model.model_fields[key].annotation
-    return get_type_hints(model).get("__pydantic_extra__")
+def _inside(annotation: Any, key: str) -> Iterator[Any]:
+    """What stands under a key of a section, or of a mapping of names to sections."""
+    if get_origin(annotation) is dict:
+        yield get_args(annotation)[1]
+        return
+    for model in _models_in(annotation):
+        if key in model.model_fields:
+            yield model.model_fields[key].annotation
+        else:
+            yield from _inside(get_type_hints(model).get("__pydantic_extra__"), key)
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -32,8 +32,9 @@ class Configuration:
 
     @property
     def config_hash(self) -> str:
-        """Eight hex digits that change with any setting and with the rule map."""
-        return digest([self.settings.model_dump(mode="json"), self.rule_map.digest])
+        """Eight hex digits that change with the rule map and any setting that tables depend on."""
+        settings = self.settings.model_dump(mode="json", exclude={"exports"})
+        return digest([settings, self.rule_map.digest])
 
 
 def load_configuration(

@@ -14,7 +14,9 @@ from rfm_spark.config.clustering import (
     RetrainSettings,
     Share,
 )
+from rfm_spark.config.exports import Export
 from rfm_spark.config.naming import digest, known
+from rfm_spark.config.outlook import OutlookSettings
 from rfm_spark.config.scoring import ScoringSettings
 from rfm_spark.config.source import Location
 from rfm_spark.config.sources import Sources
@@ -57,6 +59,8 @@ class RfmSettings(Settings):
     clustering: ClusteringSettings = ClusteringSettings()
     retrain: RetrainSettings = RetrainSettings()
     drift: DriftSettings = DriftSettings()
+    outlook: OutlookSettings = OutlookSettings()
+    exports: dict[str, Export] = Field({}, description="name: settings; see `export --to`")
 
     @field_validator("store")
     @classmethod

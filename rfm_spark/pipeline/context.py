@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Protocol
 
 from pyspark.sql import DataFrame, SparkSession
@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark.config import Configuration, RfmSettings
 from rfm_spark.errors import DataError
+from rfm_spark.ingest.days import DayRange
 from rfm_spark.rules import RuleMap
 from rfm_spark.schemas import Table
 from rfm_spark.tables import Store
@@ -46,6 +47,7 @@ class Run:
     """One run of a command: what it read and wrote, for the ledger."""
 
     run_id: str
+    command: str
     input_versions: dict[str, int] = field(default_factory=dict)
     output_versions: dict[str, int] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
@@ -114,6 +116,22 @@ class Context:
         self.display.wrote(table.name, written.rows, clock.seconds)
         return written.rows
 
+    def write_records(
+        self, table: Table, records: Sequence[Mapping[str, Any]], snapshot_date: date
+    ) -> None:
+        """Replace the rows of a date by a few records of all other columns.
+
+        Without records, what the date has from before goes, and no table is created.
+        """
+        where = f"snapshot_date = DATE'{snapshot_date}'"
+        if not records:
+            stored = self.store.read_or_none(table.name)
+            if stored is None or not stored.where(where).limit(1).collect():
+                return
+        dated = [{**record, "snapshot_date": snapshot_date} for record in records]
+        rows = [tuple(record[name] for name in table.columns) for record in dated]
+        self.write(table, self.spark.createDataFrame(rows, table.ddl).repartition(1), where)
+
     @contextmanager
     def timed(self, what: str) -> Iterator[Clock]:
         """Say what is under way, and measure how long it takes."""
@@ -156,6 +174,13 @@ class Clock:
     def stop(self) -> None:
         """Freeze ``seconds``."""
         self.seconds = time.monotonic() - self._start
+
+
+def window_of(context: Context, snapshot_date: date) -> DayRange:
+    """The days whose sums are the features of a date; no first day means all history."""
+    window_days = context.settings.features.window_days
+    first_day = snapshot_date - timedelta(days=window_days) if window_days else None
+    return DayRange(first_day, snapshot_date - timedelta(days=1))
 
 
 def days_of_log(context: Context, snapshot_date: date) -> int:

@@ -15,7 +15,7 @@ from rfm_spark.features import updating
 from rfm_spark.pipeline.context import Context, Pinned
 from rfm_spark.pipeline.history import History
 
-_FEED_IS_GONE = re.compile(
+FEED_IS_GONE = re.compile(
     r"DELTA_MISSING_CHANGE_DATA|DELTA_CHANGE_DATA_FILE_NOT_FOUND|DELTA_CDC|DELTA_VERSIONS_NOT_CONTIG|"
     r"DELTA_VERSION_NOT_FOUND|DELTA_TRUNCATED_TRANSACTION_LOG|FILE_NOT_EXIST|FileNotFoundException|"
     r"CANNOT_READ_FILE|DELTA_CHANGE_TABLE_FEED|VersionNotFound"
@@ -52,7 +52,7 @@ def find_earlier(context: Context, history: History) -> tuple[Earlier | None, st
     try:
         return _changed_since(context, history, seen, newest, state)
     except Exception as error:
-        found = _FEED_IS_GONE.search(str(error))
+        found = FEED_IS_GONE.search(str(error))
         if found is None:
             raise
         return None, f"what has changed since {newest} can no longer be read ({found[0]})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -12,7 +12,7 @@ from rfm_spark import schemas
 from rfm_spark.ingest.days import DayRange
 from rfm_spark.insight.events import segment_events
 from rfm_spark.pipeline import gates
-from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.context import Context, window_of
 from rfm_spark.pipeline.logs import (
     Batch,
     OpenLog,
@@ -51,7 +51,7 @@ def read_events(context: Context, *, snapshot_date: date) -> TargetEvents | None
         return None
     log = open_log(context, "events", settings)
     gates.one_id_type(context, {"events": log.mapping.id_type})
-    days = _window(context, snapshot_date)
+    days = window_of(context, snapshot_date)
     _note_fingerprint(context, log, days)
     events = events_of(context, log, days).select("customer_id", "event")
     return TargetEvents(log, read_batch(context, log, days), events)
@@ -71,18 +71,16 @@ def write_events(
         target: From :func:`read_events`.
         snapshot_date: The date.
     """
-    table, where = schemas.SEGMENT_EVENTS, f"snapshot_date = DATE'{snapshot_date}'"
+    table = schemas.SEGMENT_EVENTS
     if target is None:
-        stored = context.store.read_or_none(table.name)
-        if stored is not None and stored.where(where).limit(1).collect():
-            context.write(table, context.spark.createDataFrame([], table.ddl), where)
+        context.write_records(table, [], snapshot_date)
         return
     log = target.log
     with naming_the_expression(log.name, log.rows, log.expressions):
         _tell_strangers(context, target.events, customers)
         counted = segment_events(customers, target.events)
         counted = counted.withColumn("snapshot_date", F.lit(snapshot_date)).repartition(1)
-        context.write(table, counted, where)
+        context.write(table, counted, f"snapshot_date = DATE'{snapshot_date}'")
     account_for(context, target.batch)
 
 
@@ -92,7 +90,7 @@ def read_fingerprint(context: Context, *, snapshot_date: date) -> None:
     if settings is None:
         return
     log = open_log(context, "events", settings)
-    _note_fingerprint(context, log, _window(context, snapshot_date))
+    _note_fingerprint(context, log, window_of(context, snapshot_date))
 
 
 def _note_fingerprint(context: Context, log: OpenLog, days: DayRange) -> None:
@@ -102,12 +100,6 @@ def _note_fingerprint(context: Context, log: OpenLog, days: DayRange) -> None:
     ):
         content = fingerprint(near_days(log, days), log.mapping.expressions.values())
     context.run.input_versions[FINGERPRINT] = content
-
-
-def _window(context: Context, snapshot_date: date) -> DayRange:
-    window_days = context.settings.features.window_days
-    first_day = snapshot_date - timedelta(days=window_days) if window_days else None
-    return DayRange(first_day, snapshot_date - timedelta(days=1))
 
 
 def _tell_strangers(context: Context, events: DataFrame, customers: DataFrame) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
+from typing import TypeVar
 
 from pyspark.sql import SparkSession
 
@@ -22,6 +23,7 @@ _FILE_FAULTS = re.compile(
     r"\[(FAILED_READ_FILE|CANNOT_READ_FILE_FOOTER|PARQUET_TYPE_ILLEGAL|FAILED_JDBC|"
     r"MALFORMED_RECORD_IN_PARSING)[.\w]*\] [^\n]*"
 )
+Result = TypeVar("Result")
 _OTHER_HEADER = "CSV header does not conform to the schema"
 
 
@@ -39,16 +41,41 @@ def execute(
     Raises:
         RfmSparkError: Whatever the stage refuses, or Spark finds wrong with the data.
     """
-    settings = configuration.settings
-    store = Store(spark, settings.store, settings.is_path_store)
-    context = Context(spark, configuration, store, display, Run(ledger.new_run_id()))
+    context = new_context(spark, configuration, display, command)
     with (
-        run_settings(spark, settings.timezone),
-        ledger.recorded(context, command, snapshot_date),
+        run_settings(spark, configuration.settings.timezone),
+        ledger.recorded(context, snapshot_date),
         _data_errors(),
     ):
         work(context)
     return context
+
+
+def look(
+    spark: SparkSession,
+    configuration: Configuration,
+    display: Display,
+    *,
+    command: str,
+    work: Callable[[Context], Result],
+) -> Result:
+    """The same for what only looks: the ledger does not mention it.
+
+    Raises:
+        RfmSparkError: Whatever the stage refuses, or Spark finds wrong with the data.
+    """
+    context = new_context(spark, configuration, display, command)
+    with run_settings(spark, configuration.settings.timezone), _data_errors():
+        return work(context)
+
+
+def new_context(
+    spark: SparkSession, configuration: Configuration, display: Display, command: str
+) -> Context:
+    """What a run of a command is handed."""
+    settings = configuration.settings
+    store = Store(spark, settings.store, settings.is_path_store)
+    return Context(spark, configuration, store, display, Run(ledger.new_run_id(), command))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 from pyspark.errors import AnalysisException
@@ -21,9 +21,9 @@ from rfm_spark.ingest.days import DayRange
 from rfm_spark.ingest.mapping import own_columns
 from rfm_spark.ingest.reading import first_line
 from rfm_spark.pipeline import gates
-from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.context import Context, window_of
 from rfm_spark.pipeline.logs import OpenLog, account_for, events_of, open_log, read_batch
-from rfm_spark.pipeline.sources import naming_the_expression
+from rfm_spark.pipeline.sources import fingerprint, naming_the_expression
 
 _NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
 _PLAIN = (*_NUMBERS, "date", "string", "boolean")
@@ -40,10 +40,10 @@ class ExtraFeatures:
     aggregates: dict[str, str]
 
 
-def read_extra_features(
-    context: Context, *, snapshot_date: date, first_day: date | None
-) -> list[ExtraFeatures]:
+def read_extra_features(context: Context, *, snapshot_date: date) -> list[ExtraFeatures]:
     """Aggregate every further source over the window; writes what was read and rejected of each.
+
+    A fingerprint of each source's accepted rows goes into the ledger, as it has no version.
 
     Raises:
         ConfigurationError: An aggregate does not fit its source, or a role needs a number.
@@ -52,8 +52,30 @@ def read_extra_features(
     sources = context.settings.sources.feature_sources
     logs = {name: open_log(context, name, settings) for name, settings in sources.items()}
     gates.one_id_type(context, {name: log.mapping.id_type for name, log in logs.items()})
-    days = DayRange(first_day, snapshot_date - timedelta(days=1))
+    days = window_of(context, snapshot_date)
     return [_read(context, log, days, snapshot_date) for log in logs.values()]
+
+
+def read_fingerprints(context: Context, *, snapshot_date: date) -> None:
+    """Put into the ledger what tells one content of each source's window from another."""
+    days = window_of(context, snapshot_date)
+    for name, settings in context.settings.sources.feature_sources.items():
+        log = open_log(context, name, settings)
+        _note_fingerprint(context, log, events_of(context, log, days))
+
+
+def fingerprint_name(source: str) -> str:
+    """Under which name the ledger keeps a source's fingerprint."""
+    return f"sources.{source}"
+
+
+def _note_fingerprint(context: Context, log: OpenLog, events: DataFrame) -> None:
+    with (
+        context.timed(f"looking for changes of {log.name}"),
+        naming_the_expression(log.name, log.rows, log.expressions),
+    ):
+        content = fingerprint(events, (f"`{name}`" for name in events.columns))
+    context.run.input_versions[fingerprint_name(log.name)] = content
 
 
 def _read(context: Context, log: OpenLog, days: DayRange, snapshot_date: date) -> ExtraFeatures:
@@ -70,6 +92,7 @@ def _read(context: Context, log: OpenLog, days: DayRange, snapshot_date: date) -
     missing = {name: feature.missing for name, feature in settings.features.items()}
     _check_types(context, log.name, fields, missing)
     batch = read_batch(context, log, days)
+    _note_fingerprint(context, log, events)
     account_for(context, batch)
     return ExtraFeatures(log, frame, fields, missing, expressions)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -11,7 +11,7 @@ from rfm_spark import schemas
 from rfm_spark.errors import DataError
 from rfm_spark.features import assembly
 from rfm_spark.features.aum import from_the_start_on, held_at, late_starters
-from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.context import Context, window_of
 from rfm_spark.pipeline.customers import read_customers
 from rfm_spark.pipeline.extra_features import (
     ExtraFeatures,
@@ -38,10 +38,9 @@ def features(context: Context, *, snapshot_date: date) -> None:
     context.display.stage("features", f"as of {snapshot_date}")
     settings = context.settings
     id_type = context.customer_id_type()
-    window_days = settings.features.window_days
-    first_day = snapshot_date - timedelta(days=window_days) if window_days else None
+    first_day = window_of(context, snapshot_date).first
     customers = read_customers(context, id_type)
-    extra = read_extra_features(context, snapshot_date=snapshot_date, first_day=first_day)
+    extra = read_extra_features(context, snapshot_date=snapshot_date)
     history = read_history(context, snapshot_date=snapshot_date, first_day=first_day)
     state = current_state(context, history)
     everybody = assembly.customer_features(

@@ -20,6 +20,8 @@ from rfm_spark.pipeline.ingested import ingested_days, write_report
 from rfm_spark.pipeline.logs import Batch, OpenLog, open_log, read_batch, write_rejects
 from rfm_spark.pipeline.sources import naming_the_expression
 
+_LOGS = ("transactions", "balances")
+
 
 def ingest(context: Context, *, first: date | None, last: date) -> None:
     """Read the raw logs of some days and publish their daily facts.
@@ -39,7 +41,7 @@ def ingest(context: Context, *, first: date | None, last: date) -> None:
     """
     work = {
         name: ranges
-        for name in ("transactions", "balances")
+        for name in _LOGS
         if getattr(context.settings.sources, name) is not None
         and (ranges := _ranges(context, name, first, last))
     }
@@ -53,6 +55,12 @@ def ingest(context: Context, *, first: date | None, last: date) -> None:
     gates.not_lagging(context, accepted, last)
     for batch in batches:
         _publish(context, batch)
+
+
+def is_everything_in(context: Context, last: date) -> bool:
+    """Whether :func:`ingest` up to a day would find nothing to read."""
+    names = [n for n in _LOGS if getattr(context.settings.sources, n) is not None]
+    return not any(_ranges(context, name, None, last) for name in names)
 
 
 def _ranges(context: Context, name: str, first: date | None, last: date) -> list[DayRange]:

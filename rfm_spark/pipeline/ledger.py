@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timezone
 
-from pyspark.sql import Row
+from pyspark.sql import Column, Row
 from pyspark.sql import functions as F
 
 from rfm_spark import __version__, schemas
 from rfm_spark.errors import RfmSparkError
 from rfm_spark.pipeline.context import Context
 
-SUCCEEDED, FAILED, STARTED = "succeeded", "failed", "started"
+SUCCEEDED, FAILED, STARTED, STALE = "succeeded", "failed", "started", "stale"
+UNFINISHED = "killed or running"
+_LABELS = "customer_segments"
 
 
 def new_run_id() -> str:
@@ -23,20 +25,20 @@ def new_run_id() -> str:
 
 
 @contextmanager
-def recorded(context: Context, command: str, snapshot_date: date | None) -> Iterator[None]:
+def recorded(context: Context, snapshot_date: date | None) -> Iterator[None]:
     """Append ``started`` before the work and the final status after it; writes ``runs``.
 
     A run that was started and has no final row was killed.
     """
     started = datetime.now(timezone.utc)
-    _append(context, command, snapshot_date, STARTED, started)
+    _append(context, snapshot_date, STARTED, started)
     try:
         yield
     except BaseException as error:
         with suppress(Exception):  # the error itself matters more than its line in the ledger
-            _append(context, command, snapshot_date, FAILED, started, error=_sentence(error))
+            _append(context, snapshot_date, FAILED, started, error=_sentence(error))
         raise
-    _append(context, command, snapshot_date, SUCCEEDED, started)
+    _append(context, snapshot_date, SUCCEEDED, started)
 
 
 def last_success(context: Context, *, output: str, snapshot_date: date) -> Row | None:
@@ -44,7 +46,7 @@ def last_success(context: Context, *, output: str, snapshot_date: date) -> Row |
     runs = context.store.read_or_none(schemas.RUNS.name)
     if runs is None:
         return None
-    wrote = F.element_at("output_versions", output)
+    wrote = _version_of(output)
     own = runs.where(
         (F.col("status") == SUCCEEDED)
         & (F.col("snapshot_date") == F.lit(snapshot_date))
@@ -63,40 +65,104 @@ def unfinished_since(context: Context, success: Row, *, snapshot_date: date) -> 
         (F.col("snapshot_date") == F.lit(snapshot_date)) & (F.col("run_id") != context.run.run_id)
     )
     later = runs.where(
-        (F.col("started") > F.lit(success["started"])) & (F.col("command") != "describe")
+        (F.col("started") > F.lit(success["started"]))
+        & ~F.col("command").isin("describe", "export")
+        & (F.col("status") != STALE)
     )
     succeeded = F.max((F.col("status") == SUCCEEDED).cast("int"))
     ends = later.groupBy("run_id").agg(succeeded.alias("succeeded"))
     return bool(ends.where("succeeded = 0").limit(1).collect())
 
 
+def mark_stale(context: Context, dates: Sequence[date], why: str) -> None:
+    """Say that the labels of some dates rest on what is no longer so; appends to ``runs``.
+
+    The mark holds until the labels of such a date are written again: it bears the version that
+    ``customer_segments`` has now, and a success with a later one lifts it. So it may be set before
+    the write that makes it true, and a kill in between loses nothing.
+    """
+    if not dates:
+        return
+    version = context.store.version(_LABELS)
+    assert version is not None
+    now = datetime.now(timezone.utc)
+    own = {"started": now, "ended": now, "output_versions": {_LABELS: version}, "rows": {}}
+    _write(context, [_record(context, day, STALE, why) | own for day in dates])
+
+
+def stale_dates(context: Context) -> list[date]:
+    """Snapshot dates whose labels have been marked stale since they were written; in order."""
+    runs = context.store.read_or_none(schemas.RUNS.name)
+    if runs is None:
+        return []
+    version, status = _version_of(_LABELS), F.col("status")
+    dates = runs.where(F.col("snapshot_date").isNotNull()).groupBy("snapshot_date")
+    marks = dates.agg(
+        F.max(F.when(status == STALE, version)).alias("marked"),
+        F.max(F.when(status == SUCCEEDED, version)).alias("written"),
+    )
+    stale = marks.where(F.col("marked") >= F.coalesce("written", F.lit(0)))
+    return sorted(row["snapshot_date"] for row in stale.select("snapshot_date").collect())
+
+
+def newest_runs(context: Context, limit: int) -> list[Row]:
+    """The last runs, newest first, one row each, and a row per date that one of them made stale.
+
+    ``status`` of a run without a final row is :data:`UNFINISHED`.
+    """
+    runs = context.store.read_or_none(schemas.RUNS.name)
+    if runs is None:
+        return []
+    own, stale = runs.where(F.col("status") != STALE), runs.where(F.col("status") == STALE)
+    rank = (F.col("status") != STARTED).cast("int")
+    last = F.max_by(F.struct(*(name for name in runs.columns if name != "run_id")), rank)
+    ended = own.groupBy("run_id").agg(last.alias("last")).select("run_id", "last.*")
+    status = F.when(F.col("status") == STARTED, UNFINISHED).otherwise(F.col("status"))
+    both = ended.withColumn("status", status).unionByName(stale.select(*ended.columns))
+    order = (F.desc("started"), F.desc("run_id"), F.desc("snapshot_date"))
+    return both.orderBy(*order).limit(limit).collect()
+
+
+def _version_of(table: str) -> Column:
+    return F.try_element_at("output_versions", F.lit(table))
+
+
 def _append(
     context: Context,
-    command: str,
     snapshot_date: date | None,
     status: str,
     started: datetime,
     *,
     error: str | None = None,
 ) -> None:
-    table, run = schemas.RUNS, context.run
     ended = None if status == STARTED else datetime.now(timezone.utc)
-    row = (
-        run.run_id,
-        command,
-        snapshot_date,
-        status,
-        started,
-        ended,
-        context.configuration.config_hash,
-        __version__,
-        run.input_versions,
-        run.output_versions,
-        run.rows,
-        error,
-    )
-    frame = context.spark.createDataFrame([row], table.ddl).repartition(1)
-    context.store.append(table, frame, run.run_id)
+    times = {"started": started, "ended": ended}
+    _write(context, [_record(context, snapshot_date, status, error) | times])
+
+
+def _record(
+    context: Context, snapshot_date: date | None, status: str, error: str | None
+) -> dict[str, object]:
+    run = context.run
+    return {
+        "run_id": run.run_id,
+        "command": run.command,
+        "snapshot_date": snapshot_date,
+        "status": status,
+        "config_hash": context.configuration.config_hash,
+        "code_version": __version__,
+        "input_versions": run.input_versions,
+        "output_versions": run.output_versions,
+        "rows": run.rows,
+        "error": error,
+    }
+
+
+def _write(context: Context, records: Sequence[Mapping[str, object]]) -> None:
+    table = schemas.RUNS
+    rows = [tuple(record[name] for name in table.columns) for record in records]
+    frame = context.spark.createDataFrame(rows, table.ddl).repartition(1)
+    context.store.append(table, frame, context.run.run_id)
 
 
 def _sentence(error: BaseException) -> str:

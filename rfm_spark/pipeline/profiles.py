@@ -16,13 +16,14 @@ from rfm_spark.clustering.model import Model
 from rfm_spark.insight import attributes as attribute_shares
 from rfm_spark.insight import figures
 from rfm_spark.insight.attributes import Counts
-from rfm_spark.insight.figures import KINDS, Group
+from rfm_spark.insight.figures import Group
 from rfm_spark.insight.medians import EVERYBODY, medians
 from rfm_spark.insight.pareto import revenue_threshold
 from rfm_spark.insight.separation import cramers_v, eta_squared
 from rfm_spark.insight.words import Figure, Portrait, insight
 from rfm_spark.pipeline.context import Context
 from rfm_spark.rules import NO_PURCHASE
+from rfm_spark.schemas import KINDS
 
 PARETO_SHARE = Decimal("0.8")
 
@@ -64,26 +65,21 @@ def write_profiles(
     known = {"rfm": _rule_segments(context), "cluster": _clusters(model)}
     records = [
         _record(context, portraits, kind, segment, known[kind][segment])
-        | {"snapshot_date": snapshot_date}
         for kind, segments in portraits.segments.items()
         for segment in segments
     ]
     records.sort(key=lambda record: (record["kind"], record["rank"], record["segment"]))
     table = schemas.segment_profiles(context.settings.amount_scale, features, names)
-    _write(context, table, records, snapshot_date)
-    separation = [
-        record | {"snapshot_date": snapshot_date} for record in _separation(portraits, features)
-    ]
-    _write(context, schemas.SEGMENT_SEPARATION, separation, snapshot_date)
+    context.write_records(table, records, snapshot_date)
+    separation = _separation(portraits, features)
+    context.write_records(schemas.SEGMENT_SEPARATION, separation, snapshot_date)
 
 
-def stored_profiles(context: Context, *, snapshot_date: date, kind: str) -> list[Row]:
-    """The profiles of a date in order of rank."""
+def stored_profiles(context: Context, *, snapshot_date: date) -> list[Row]:
+    """The profiles of a date, by kind and in order of rank."""
     profiles: DataFrame = context.store.read("segment_profiles")
-    of_date = profiles.where(
-        (F.col("snapshot_date") == F.lit(snapshot_date)) & (F.col("kind") == kind)
-    )
-    return of_date.orderBy("rank", "segment").collect()
+    of_date = profiles.where(F.col("snapshot_date") == F.lit(snapshot_date))
+    return of_date.orderBy("kind", "rank", "segment").collect()
 
 
 def profiled_features(context: Context, customers: DataFrame) -> list[str]:
@@ -203,11 +199,3 @@ def _measured(
 ) -> dict[str, Any]:
     measured = {"kind": kind, "feature": feature, "measure": measure}
     return measured | {"value": value, "customers": customers}
-
-
-def _write(
-    context: Context, table: schemas.Table, records: Sequence[dict[str, Any]], snapshot_date: date
-) -> None:
-    rows = [tuple(record[name] for name in table.columns) for record in records]
-    frame = context.spark.createDataFrame(rows, table.ddl).repartition(1)
-    context.write(table, frame, f"snapshot_date = DATE'{snapshot_date}'")

@@ -124,26 +124,23 @@ def write_sweep(
     context: Context, fits: Sequence[Fit], chosen: Fit, *, version: str, snapshot_date: date
 ) -> None:
     """Every fit of a sweep, the chosen one marked; writes ``k_sweep``."""
-    rows = [
-        (
-            version,
-            snapshot_date,
-            fit.k,
-            fit.seed,
-            fit.wcss,
-            fit.wcss_all,
-            fit.silhouette,
-            fit.min_share,
-            fit.iterations,
-            fit.seconds,
-            fit.stability,
-            fit.key == chosen.key,
-        )
+    records = [
+        {
+            "model_version": version,
+            "k": fit.k,
+            "seed": fit.seed,
+            "wcss": fit.wcss,
+            "wcss_all": fit.wcss_all,
+            "silhouette": fit.silhouette,
+            "min_share": fit.min_share,
+            "iterations": fit.iterations,
+            "seconds": fit.seconds,
+            "stability": fit.stability,
+            "chosen": fit.key == chosen.key,
+        }
         for fit in fits
     ]
-    table = schemas.K_SWEEP
-    frame = context.spark.createDataFrame(rows, table.ddl).repartition(1)
-    context.write(table, frame, f"snapshot_date = DATE'{snapshot_date}'")
+    context.write_records(schemas.K_SWEEP, records, snapshot_date)
 
 
 def write_model(context: Context, fitted: Fitted) -> None:
@@ -153,7 +150,6 @@ def write_model(context: Context, fitted: Fitted) -> None:
     members = clusters.clusters
     record = {
         "model_version": fitted.version,
-        "snapshot_date": fitted.snapshot_date,
         "algorithm": settings.clustering.algorithm,
         "k": fitted.chosen.k,
         "features": space.features,
@@ -186,10 +182,8 @@ def write_model(context: Context, fitted: Fitted) -> None:
         "config_hash": settings.clustering_hash,
         "pipeline_path": fitted.pipeline_path,
     }
-    table = schemas.MODELS
-    row = tuple(_listed(record[name]) for name in table.columns)
-    frame = context.spark.createDataFrame([row], table.ddl).repartition(1)
-    context.write(table, frame, f"snapshot_date = DATE'{fitted.snapshot_date}'")
+    listed = {name: _listed(value) for name, value in record.items()}
+    context.write_records(schemas.MODELS, [listed], fitted.snapshot_date)
 
 
 def _listed(value: Any) -> Any:

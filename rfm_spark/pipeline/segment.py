@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 
 from pyspark.sql import Column, DataFrame
@@ -10,31 +11,44 @@ from pyspark.sql import functions as F
 from rfm_spark import schemas
 from rfm_spark.clustering.model import named, with_clusters
 from rfm_spark.errors import DataError, ModelError
+from rfm_spark.pipeline import ledger
 from rfm_spark.pipeline.context import Context, features_on
 from rfm_spark.pipeline.drift import measured_drift, tell_alarms, write_drift
 from rfm_spark.pipeline.events import read_events, write_events
+from rfm_spark.pipeline.migrations import migrations, write_migrations
+from rfm_spark.pipeline.outlook import outlook_date, write_outlook
 from rfm_spark.pipeline.profiles import write_profiles
 from rfm_spark.pipeline.registry import model_in_force, space_on
+from rfm_spark.pipeline.snapshots import (
+    dates_to_compare,
+    labelled_dates,
+    labels_on,
+    make_stale,
+)
 from rfm_spark.pipeline.thresholds import scored, thresholds_in_force
+from rfm_spark.schemas import KINDS
 from rfm_spark.scoring.segments import segment_by
 
-_KINDS = ("rfm_segment", "cluster_segment")
 
+def segment(context: Context, *, snapshot_date: date, compare_to: Sequence[date] = ()) -> None:
+    """Label every customer of a date, describe the segments, and say who moved.
 
-def segment(context: Context, *, snapshot_date: date) -> None:
-    """Label every customer of a date, and describe the segments.
+    Writes ``customer_segments``, ``drift``, ``segment_profiles``, ``segment_separation``; where
+    there are labels of an earlier date, ``segment_migrations``, ``segment_stability`` and
+    ``segment_outlook``; where there is a source of target events, ``segment_events``.
 
-    Writes ``customer_segments``, ``drift``, ``segment_profiles``, ``segment_separation`` and, where
-    there is a source of target events, ``segment_events``.
-
-    The model and the edges are those with the largest snapshot date up to this one.
+    The model and the edges are those with the largest snapshot date up to this one. Dates after
+    this one rest on it, and are marked stale in ``runs`` before it is written.
 
     Args:
         context: The run.
         snapshot_date: The date whose ``customer_features`` are labelled.
+        compare_to: Earlier dates whose labels this one's are compared with, beside the previous
+            one's.
 
     Raises:
-        DataError: The features of that date have not been computed.
+        DataError: The features of that date have not been computed, or there are no labels of a
+            date in ``compare_to``.
         ModelError: There is no model or there are no edges for the date, or they were made with
             other settings.
     """
@@ -53,6 +67,8 @@ def segment(context: Context, *, snapshot_date: date) -> None:
             f"`rfm-spark run --snapshot-date {snapshot_date} --retrain`"
         )
     context.display.note(f"model {model.version}, score edges {thresholds.version}")
+    dates = labelled_dates(context)
+    compared = dates_to_compare(dates, snapshot_date, compare_to)
     events = read_events(context, snapshot_date=snapshot_date)
     customers = scored(context, features, thresholds)
     space = space_on(context, model, snapshot_date)
@@ -67,11 +83,28 @@ def segment(context: Context, *, snapshot_date: date) -> None:
         }
     )
     table = _table(context)
-    labelled = _with_previous(context, customers, snapshot_date).select(*table.columns)
+    previous = max((day for day in dates if day < snapshot_date), default=None)
+    labelled = _with_previous(context, customers, snapshot_date, previous).select(*table.columns)
+    later = [day for day in dates if day > snapshot_date]
+    make_stale(context, later, f"the labels of {snapshot_date} are written")
     context.write(table, labelled, f"snapshot_date = DATE'{snapshot_date}'")
+    if previous in ledger.stale_dates(context):
+        why = f"the labels of {previous}, which {snapshot_date} starts from, are stale"
+        make_stale(context, [snapshot_date], why)
     write_drift(context, drift, model, snapshot_date=snapshot_date)
     tell_alarms(context, drift, model)
     write_profiles(context, customers, model, snapshot_date=snapshot_date)
+    projected = outlook_date(context, dates, snapshot_date)
+    wanted = sorted({*compared, *([projected] if projected else [])})
+    versions = thresholds.version, model.version
+    found = {
+        day: migrations(
+            context, customers, versions, snapshot_date=snapshot_date, previous_date=day
+        )
+        for day in wanted
+    }
+    write_migrations(context, [found[day] for day in compared], snapshot_date=snapshot_date)
+    write_outlook(context, found[projected] if projected else None, snapshot_date=snapshot_date)
     write_events(context, customers, events, snapshot_date=snapshot_date)
 
 
@@ -91,34 +124,30 @@ def _table(context: Context) -> schemas.Table:
     return schemas.customer_segments(context.customer_id_type(), fields)
 
 
-def _with_previous(context: Context, customers: DataFrame, snapshot_date: date) -> DataFrame:
-    """Add the segment at the previous snapshot date, and since when the present one holds."""
-    previous = _previous(context, snapshot_date)
+def _with_previous(
+    context: Context, customers: DataFrame, snapshot_date: date, previous: date | None
+) -> DataFrame:
+    """Add the segment at the previous snapshot date, and since when the present one holds.
+
+    The previous date's ``since`` goes on where the segment is the same; so it reaches back to the
+    oldest date of the unbroken run, whatever lies between the dates.
+    """
+    columns = list(KINDS.values())
     if previous is None:
         nothing = {
-            **{f"previous_{kind}": F.lit(None).cast("string") for kind in _KINDS},
-            **{f"{kind}_since": F.lit(snapshot_date) for kind in _KINDS},
+            **{f"previous_{column}": F.lit(None).cast("string") for column in columns},
+            **{f"{column}_since": F.lit(snapshot_date) for column in columns},
         }
         return customers.withColumns(nothing)
-    joined = customers.join(previous, on="customer_id", how="left")
-    return joined.withColumns({f"{kind}_since": _since(kind, snapshot_date) for kind in _KINDS})
-
-
-def _since(kind: str, snapshot_date: date) -> Column:
-    unchanged = F.col(kind) == F.col(f"previous_{kind}")
-    return F.when(unchanged, F.col(f"before_{kind}_since")).otherwise(F.lit(snapshot_date))
-
-
-def _previous(context: Context, snapshot_date: date) -> DataFrame | None:
-    history = context.store.read_or_none("customer_segments")
-    if history is None:
-        return None
-    before = history.where(F.col("snapshot_date") < F.lit(snapshot_date))
-    date_before = before.agg(F.max("snapshot_date")).collect()[0][0]
-    if date_before is None:
-        return None
-    return before.where(F.col("snapshot_date") == F.lit(date_before)).select(
+    before = labels_on(context, previous).select(
         "customer_id",
-        *(F.col(kind).alias(f"previous_{kind}") for kind in _KINDS),
-        *(F.col(f"{kind}_since").alias(f"before_{kind}_since") for kind in _KINDS),
+        *(F.col(column).alias(f"previous_{column}") for column in columns),
+        *(F.col(f"{column}_since").alias(f"before_{column}_since") for column in columns),
     )
+    joined = customers.join(before, on="customer_id", how="left")
+    return joined.withColumns({f"{c}_since": _since(c, snapshot_date) for c in columns})
+
+
+def _since(column: str, snapshot_date: date) -> Column:
+    unchanged = F.col(column) == F.col(f"previous_{column}")
+    return F.when(unchanged, F.col(f"before_{column}_since")).otherwise(F.lit(snapshot_date))

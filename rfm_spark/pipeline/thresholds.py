@@ -93,6 +93,24 @@ def lacks_thresholds(context: Context, *, snapshot_date: date) -> bool:
     return stored_thresholds(context, snapshot_date=snapshot_date) is None
 
 
+def version_in_force(context: Context, used: str, *, snapshot_date: date) -> str | None:
+    """The version of the edges that a date would be scored with; None where there are none.
+
+    Args:
+        context: The run.
+        used: The version that it was scored with; edges that are cut anew on each run from the
+            same features are the same.
+        snapshot_date: The date.
+    """
+    if context.settings.scoring.refresh == "every_run":
+        return used
+    if _all_fixed(context):
+        found = newest_alike(context, snapshot_date)
+    else:
+        found = stored_thresholds(context, snapshot_date=snapshot_date)
+    return None if found is None else found.version
+
+
 def scored(context: Context, features: DataFrame, thresholds: Thresholds) -> DataFrame:
     """``customer_features`` with the scores that these edges give."""
     scoring = context.settings.scoring

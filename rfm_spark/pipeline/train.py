@@ -31,6 +31,7 @@ from rfm_spark.pipeline.registry import (
     write_model,
     write_sweep,
 )
+from rfm_spark.pipeline.snapshots import labelled_dates, make_stale
 from rfm_spark.pipeline.thresholds import cut_thresholds, scored
 
 _MOST_THREADS = 8
@@ -52,6 +53,8 @@ def train(context: Context, *, snapshot_date: date) -> None:
         ModelError: The data has fewer distinct customers than the k asked for.
     """
     context.display.stage("train", f"on the features of {snapshot_date}")
+    rest = [day for day in labelled_dates(context) if day > snapshot_date]
+    make_stale(context, rest, f"a model of {snapshot_date} is fitted")
     if context.store.exists("models"):  # of another shape, it is refused before anything is written
         context.store.ensure(schemas.MODELS)
     features = features_on(context, snapshot_date)
