@@ -252,7 +252,7 @@ def _execute(
             return
         if options.command == "backfill":
             dates = options.every.dates(options.first, options.last)
-            pipeline.backfill(spark, configuration, display, dates)
+            pipeline.backfill(spark, configuration, display, dates, last=options.last)
             snapshot_date = dates[-1]
         else:
             execute(

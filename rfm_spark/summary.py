@@ -11,8 +11,9 @@ from pyspark.sql import functions as F
 from rfm_spark.display import JsonDisplay, SegmentLine, TerminalDisplay
 from rfm_spark.insight.words import label
 from rfm_spark.pipeline import Context
-from rfm_spark.pipeline.ledger import newest_runs
+from rfm_spark.pipeline.ledger import newest_runs, stale_dates
 from rfm_spark.pipeline.profiles import PARETO_SHARE, stored_profiles
+from rfm_spark.pipeline.snapshots import named_dates
 
 _KINDS = (("rfm", "rule segments"), ("cluster", "clusters"))
 _MOST = 3
@@ -58,21 +59,34 @@ def show_runs(context: Context, display: TerminalDisplay | JsonDisplay, limit: i
     if not runs:
         display.note(f"no run yet in {context.settings.store}")
         return
-    headings = ["run", "command", "snapshot date", "status", "started", "seconds", "wrote", "error"]
+    headings = [
+        "run",
+        "command",
+        "snapshot date",
+        "status",
+        "started",
+        "seconds",
+        "wrote",
+        "made stale",
+        "error",
+    ]
     lines = [
         [
             row["run_id"][:8],
             row["command"],
             row["snapshot_date"],
             row["status"],
-            row["started"].strftime("%Y-%m-%d %H:%M:%S"),
+            row["at"],
             (row["ended"] - row["started"]).total_seconds() if row["ended"] else None,
             ", ".join(f"{table} {rows:,}" for table, rows in sorted((row["rows"] or {}).items())),
+            named_dates(row["made_stale"]),
             row["error"],
         ]
         for row in runs
     ]
     display.table("runs, newest first", headings, lines)
+    if stale := stale_dates(context):
+        display.warn(f"stale, and not written again since: {named_dates(stale)}")
 
 
 def _rows(context: Context, table: str, snapshot_date: date) -> list[Row]:

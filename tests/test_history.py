@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +16,9 @@ from pathlib import Path
 import pytest
 from conftest import Project
 from deltalake import DeltaTable
+
+from rfm_spark.rules import RuleMap
+from rfm_spark.schemas import KINDS
 
 CONFIG = """
     store: ./warehouse
@@ -62,6 +67,7 @@ Fay,2025-04-25,60
 """
 FEBRUARY, MARCH, APRIL, MAY, JUNE, JULY = (f"2025-0{month}-01" for month in range(2, 8))
 RANGE = ("--from", FEBRUARY, "--to", JUNE, "--every", "1mo")
+QUARTER = ("--from", FEBRUARY, "--to", APRIL, "--every", "1mo")
 WIDER = ("--set", "scoring.thresholds={recency: [70], frequency: [1], monetary: [25]}")
 TABLES = (
     "customer_daily",
@@ -91,12 +97,26 @@ def new_project(folder: Path) -> Project:
     return project
 
 
+def copy_of(project: Project, folder: Path) -> Project:
+    copy = new_project(folder)
+    shutil.copytree(project.folder / "warehouse", copy.folder / "warehouse")
+    return copy
+
+
 @pytest.fixture(scope="module")
-def history(spark, tmp_path_factory) -> Project:
-    """Five months in a row, then one with wider edges, compared with the first one too."""
+def months(spark, tmp_path_factory) -> tuple[Project, dict[str, list]]:
+    """Five months by one backfill, and what every table holds after it."""
     project = new_project(tmp_path_factory.mktemp("history") / "of six dates")
     assert project.rfm("backfill", *RANGE) == 0
-    assert project.rfm("run", "--snapshot-date", JULY, *WIDER) == 0
+    return project, tables_of(project)
+
+
+@pytest.fixture(scope="module")
+def history(months) -> Project:
+    """A sixth month with wider edges, compared with the first one too."""
+    project = copy_of(months[0], months[0].folder.parent / "and a sixth")
+    assert project.rfm("ingest", "--to", "2025-06-30", *WIDER) == 0
+    assert project.rfm("features", "--snapshot-date", JULY, *WIDER) == 0
     assert project.rfm("segment", "--snapshot-date", JULY, "--compare-to", FEBRUARY, *WIDER) == 0
     return project
 
@@ -250,19 +270,13 @@ def test_the_outlook_worked_out_by_hand(history, spark) -> None:
     }
 
 
-def tables_of(project: Project, upto: str) -> dict[str, list]:
-    """Every table as a reader that is not Spark sees it, of the dates up to one."""
+def tables_of(project: Project) -> dict[str, list]:
+    """Every table as a reader that is not Spark sees it."""
     found = {}
     for table in TABLES:
         rows = DeltaTable(str(project.folder / "warehouse" / table)).to_pyarrow_table().to_pylist()
-        found[table] = sorted(
-            (
-                tuple((name, value) for name, value in row.items() if name not in PRIVATE[table])
-                for row in rows
-                if "snapshot_date" not in row or str(row["snapshot_date"]) <= upto
-            ),
-            key=repr,
-        )
+        kept = ({k: v for k, v in row.items() if k not in PRIVATE[table]} for row in rows)
+        found[table] = sorted(kept, key=repr)
     return found
 
 
@@ -272,6 +286,23 @@ PRIVATE = {table: set() for table in TABLES} | {
     "k_sweep": {"seconds"},
     "feature_state": {"daily_table", "daily_version", "balance_table", "balance_version"},
 }
+
+
+def is_mark(row: dict) -> bool:
+    """Days without rows are kept as runs of days, which end where the history does."""
+    return row.get("measure") in ("empty_from", "empty_to")
+
+
+def assert_equal(here: dict[str, list], there: dict[str, list], upto: str = JUNE) -> None:
+    """The same tables; those of a shorter history are the same up to its last date."""
+    for table in TABLES:
+        expected = [row for row in there[table] if str(row.get("snapshot_date", "")) <= upto]
+        if upto != JUNE and table in ("customer_daily", "ingest_report"):
+            expected, here[table] = (
+                [row for row in rows if str(row["activity_date"]) < upto and not is_mark(row)]
+                for rows in (expected, here[table])
+            )
+        assert here[table] == expected, table
 
 
 def succeeded(project: Project, spark) -> Counter:
@@ -288,42 +319,52 @@ def stale(project: Project, spark) -> set[str]:
 
 
 @pytest.mark.slow
-def test_dates_out_of_order_are_repaired_forward(history, spark, tmp_path, capsys) -> None:
+def test_a_date_that_is_made_later_is_repaired_forward(months, spark, tmp_path, capsys) -> None:
     project = new_project(tmp_path / "out of order")
-    for day in (FEBRUARY, MARCH, JUNE):
+    for day in (FEBRUARY, APRIL):
         assert project.rfm("run", "--snapshot-date", day) == 0
     assert stale(project, spark) == set()
-    assert project.rfm("run", "--snapshot-date", APRIL) == 0
-    assert stale(project, spark) == {JUNE}
-    assert "the labels of 2025-06-01 rest on it" in " ".join(capsys.readouterr().out.split())
-    # May is new, and starts from April: only June was made before it.
-    assert project.rfm("backfill", *RANGE) == 0
-    assert succeeded(project, spark) == {FEBRUARY: 1, MARCH: 1, APRIL: 1, MAY: 1, JUNE: 2}
-    here, there = (tables_of(p, JUNE) for p in (project, history))
-    for table in TABLES:
-        assert here[table] == there[table], table
-    # Once more: there is nothing to do, and nothing is done.
-    before = project.table(spark, "runs").count()
-    assert project.rfm("backfill", *RANGE) == 0
-    assert project.table(spark, "runs").count() == before
-    # A date that is written again makes the later ones stale, and is itself not.
-    assert project.rfm("segment", "--snapshot-date", MAY) == 0
-    assert project.rfm("backfill", *RANGE) == 0
-    assert succeeded(project, spark) == {FEBRUARY: 1, MARCH: 1, APRIL: 1, MAY: 2, JUNE: 3}
-    here = tables_of(project, JUNE)
-    for table in TABLES:
-        assert here[table] == there[table], table
+    assert project.rfm("run", "--snapshot-date", MARCH) == 0
+    assert stale(project, spark) == {APRIL}
+    assert "the labels of 2025-04-01 rest on it" in " ".join(capsys.readouterr().out.split())
+    assert project.rfm("runs", "--limit", "1") == 0
+    assert "stale, and not written again since: 2025-04-01" in capsys.readouterr().out
+    assert project.rfm("backfill", *QUARTER) == 0
+    assert succeeded(project, spark) == {FEBRUARY: 1, MARCH: 1, APRIL: 2}
+    assert_equal(tables_of(project), months[1], upto=APRIL)
 
 
 @pytest.mark.slow
-def test_a_backfill_that_is_killed_twice_goes_on_where_it_stopped(history, spark, tmp_path) -> None:
+def test_what_rests_on_a_date_that_is_written_again_is_repaired_forward(
+    months, spark, tmp_path, capsys
+) -> None:
+    project = copy_of(months[0], tmp_path / "written again")
+    # Once more: nothing is written. June looks for rows of late May, which has none so far.
+    assert project.rfm("backfill", *RANGE) == 0
+    assert project.table(spark, "runs").count() == 2 * (5 + 1)
+    assert set(succeeded(project, spark).values()) == {1}
+    # A date that starts from a stale one stays stale, until both are written again in order.
+    assert project.rfm("segment", "--snapshot-date", APRIL) == 0
+    assert project.rfm("segment", "--snapshot-date", JUNE) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "the labels of 2025-05-01, which those of 2025-06-01 start from, are stale" in told
+    # Four months from February meet June alone: stale dates in between are written all the same.
+    assert project.rfm("backfill", *RANGE[:-1], "4mo") == 0
+    assert succeeded(project, spark) == {FEBRUARY: 1, MARCH: 1, APRIL: 2, MAY: 2, JUNE: 3}
+    assert project.rfm("runs") == 0
+    assert "stale, and not" not in capsys.readouterr().out
+    assert_equal(tables_of(project), months[1])
+
+
+@pytest.mark.slow
+def test_a_backfill_that_is_killed_twice_goes_on_where_it_stopped(months, spark, tmp_path) -> None:
     project = new_project(tmp_path / "killed twice")
     environment = {**os.environ, "PYSPARK_SUBMIT_ARGS": os.environ["PYSPARK_SUBMIT_ARGS"]}
     command = (sys.executable, "-m", "rfm_spark.cli", "backfill", "--config", str(project.config))
 
     def start(until: str | None) -> None:
         with subprocess.Popen(
-            (*command, *RANGE),
+            (*command, *QUARTER),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -340,9 +381,9 @@ def test_a_backfill_that_is_killed_twice_goes_on_where_it_stopped(history, spark
         assert until is not None or process.returncode == 0, "".join(seen[-30:])
 
     def seen_date(lines: list[str], until: str) -> bool:
-        return until != "customer_segments" or any("2025-04-01, 3 of 5" in line for line in lines)
+        return until != "customer_segments" or any("2025-04-01, 3 of 3" in line for line in lines)
 
-    start("2025-03-01, 2 of 5")
+    start("2025-03-01, 2 of 3")
     time.sleep(1)
     first = succeeded(project, spark)
     assert first == {FEBRUARY: 1}
@@ -350,10 +391,8 @@ def test_a_backfill_that_is_killed_twice_goes_on_where_it_stopped(history, spark
     time.sleep(1)
     assert succeeded(project, spark) == {FEBRUARY: 1, MARCH: 1}
     start(None)
-    assert succeeded(project, spark) == {FEBRUARY: 1, MARCH: 1, APRIL: 1, MAY: 1, JUNE: 1}
-    here, there = (tables_of(p, JUNE) for p in (project, history))
-    for table in TABLES:
-        assert here[table] == there[table], table
+    assert succeeded(project, spark) == {FEBRUARY: 1, MARCH: 1, APRIL: 1}
+    assert_equal(tables_of(project), months[1], upto=APRIL)
     ends = project.table(spark, "runs").groupBy("run_id").count().where("count = 1")
     assert ends.count() in (1, 2)  # the killed ones: one of them may not have begun its date
 
@@ -414,6 +453,95 @@ def test_revenue_between_two_dates_is_that_of_the_profiles_of_a_window_as_long(
     assert project.rfm("runs", "--limit", "1") == 0
     assert "killed or running" in " ".join(capsys.readouterr().out.split())
     refused = ("--snapshot-date", "2025-09-22", "--compare-to")
+    assert project.rfm("train", "--snapshot-date", "2025-09-16") == 3  # a typo marks nothing
     assert project.rfm("segment", *refused, "2025-09-22") == 2
     assert project.rfm("segment", *refused, "2025-09-01") == 3
     assert "there are 2025-09-15" in " ".join(capsys.readouterr().err.split())
+    assert stale(project, spark) == set()
+
+
+RECUT = """
+    store: ./warehouse
+    timezone: UTC
+    sources:
+      transactions:
+        format: csv
+        path: ./log.csv
+        options: {header: true}
+        columns: {customer_id: user, transaction_ts: day, amount: paid}
+    features: {window_days: 30}
+    clustering: {k: 3}
+"""
+
+
+def nearest(model, customer) -> str:
+    """The name of the nearest centroid, from the numbers in ``models`` alone."""
+    values = [float(customer[name]) for name in model["features"]]
+    scaled = [
+        (math.copysign(math.log1p(abs(value)), value) - mean) / std
+        for value, mean, std in zip(values, model["means"], model["stds"], strict=True)
+    ]
+    far = [math.dist(scaled, centroid) for centroid in model["centroids"]]
+    return model["cluster_names"][far.index(min(far))]
+
+
+def rule_segment(edges, customer) -> str:
+    """The rule segment by stored edges and the map that is stored with them."""
+    code = []
+    for metric in ("recency", "frequency", "monetary"):
+        rows = [row for row in edges if row["metric"] == metric]
+        value = float(customer[rows[0]["feature"]])
+        (row,) = (
+            row
+            for row in rows
+            if (row["lower"] is None or value > row["lower"])
+            and (row["upper"] is None or value <= row["upper"])
+        )
+        code.append(row["score"])
+    return RuleMap.from_json(edges[0]["rules_map"]).segment_of(tuple(code)).name
+
+
+@pytest.mark.slow
+def test_a_refit_tells_its_own_moves_from_those_of_customers(project, spark, capsys) -> None:
+    """New edges and a new model on other customers: each label is worked out again by hand."""
+    project.configure(RECUT)
+    lines = ["user,day,paid"]
+    for customer in range(60):
+        for month, days in ((7, 31), (8, 31)):
+            times = 1 + (customer * (3 if month == 7 else 5)) % 9
+            grown = 1 if month == 7 else 1 + customer % 4
+            for place in range(times):
+                day = 1 + (customer * 7 + place * (3 + customer % 5) + month) % days
+                lines.append(f"u{customer},2025-{month:02d}-{day:02d},{grown * (5 + customer)}.10")
+    (project.folder / "log.csv").write_text("\n".join(lines) + "\n")
+    first, second = "2025-08-01", "2025-09-01"
+    assert project.rfm("run", "--snapshot-date", first) == 0
+    assert project.rfm("run", "--snapshot-date", second, "--retrain") == 0
+    customers = project.table(spark, "customer_features").where(f"snapshot_date = '{second}'")
+    customers = {row["customer_id"]: row for row in customers.collect()}
+    old = f"snapshot_date = '{first}'"
+    (model,) = project.table(spark, "models").where(old).collect()
+    edges = project.table(spark, "score_thresholds").where(old).collect()
+    then = {
+        "rfm": {name: rule_segment(edges, row) for name, row in customers.items()},
+        "cluster": {name: nearest(model, row) for name, row in customers.items()},
+    }
+    labels = (
+        project.table(spark, "customer_segments").where(f"snapshot_date = '{second}'").collect()
+    )
+    for kind, column in KINDS.items():
+        expected: dict[tuple[str, str], list[int]] = {}
+        for row in labels:
+            place = expected.setdefault((row[f"previous_{column}"], row[column]), [0, 0])
+            place[then[kind][row["customer_id"]] != row[column]] += 1
+        found = cells(project, spark, kind, second, first)
+        split = {place: list(figures[2:]) for place, figures in found.items()}
+        assert split == expected
+        assert sum(recut for _, recut in expected.values()) > 0
+        assert sum(own for (was, now), (own, _) in expected.items() if was != now) > 0
+    # Where the old cut has been replaced, nobody can tell, and the table says so.
+    assert project.rfm("train", "--snapshot-date", first, "--set", "clustering.k=2") == 0
+    assert project.rfm("segment", "--snapshot-date", second) == 0
+    assert "cannot be told" in " ".join(capsys.readouterr().out.split())
+    unknown = cells(project, spark, "cluster", second, first)
+    assert {figures[2:] for figures in unknown.values()} == {(None, None)}

@@ -1,17 +1,21 @@
 """Migration matrices and what follows from them, without a store."""
 
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from rfm_spark.clustering.agreement import adjusted_rand_index
+from rfm_spark.config.outlook import OutlookSettings
 from rfm_spark.config.rule_maps import load_rule_map
 from rfm_spark.movement import matrix
 from rfm_spark.movement.matrix import Cell
 from rfm_spark.movement.outlook import projected, unknown_moves
+from rfm_spark.pipeline.outlook import outlook_date
 from rfm_spark.rules import RuleMap
 from rfm_spark.rules.maps import code_named
 
@@ -199,3 +203,29 @@ def test_a_stored_map_is_the_map(name: str) -> None:
 def test_codes_of_ten_bins_come_back() -> None:
     assert code_named("543") == (5, 4, 3)
     assert code_named("10-9-5") == (10, 9, 5)
+
+
+@pytest.mark.parametrize(
+    ("compare_to", "now", "expected"),
+    [
+        ("previous", "2025-04-01", "2025-03-28"),
+        ("previous", "2024-03-31", None),
+        ("1y", "2025-03-31", "2024-03-31"),
+        ("1mo", "2025-04-30", "2025-03-28"),  # two days off, as month ends clip
+        ("1mo", "2025-05-05", None),  # eight days off
+        ("7d", "2025-04-04", "2025-03-28"),
+        ("7d", "2025-04-05", None),  # days must meet
+        ("1y", "0001-06-01", None),
+    ],
+)
+def test_the_outlook_repeats_the_step_that_is_asked_for(compare_to, now, expected) -> None:
+    notes: list[str] = []
+    context = SimpleNamespace(
+        settings=SimpleNamespace(outlook=OutlookSettings(compare_to=compare_to)),
+        display=SimpleNamespace(note=notes.append),
+    )
+    dates = [date(2024, 3, 31), date(2024, 12, 31), date(2025, 3, 28)]
+    found = outlook_date(context, dates, date.fromisoformat(now))  # type: ignore[arg-type]
+    assert str(found) == str(expected)
+    has_earlier = date.fromisoformat(now) > dates[0]
+    assert bool(notes) == (expected is None and has_earlier)

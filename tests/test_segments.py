@@ -159,6 +159,9 @@ def test_a_run_again_goes_only_as_far_as_sources_without_versions_have_changed(
     before = versions(shop)
     assert shop.rfm("run", "--snapshot-date", SNAPSHOT) == 0
     assert versions(shop) == before
+    (shop.folder / "events.csv").write_text(EVENTS + "c005,2024-06-07,coupon\n")
+    assert shop.rfm("run", "--snapshot-date", SNAPSHOT) == 0
+    assert versions(shop) == before  # it has happened after the date
     (shop.folder / "events.csv").write_text(EVENTS + "c005,2024-01-07,coupon\n")
     assert shop.rfm("run", "--snapshot-date", SNAPSHOT) == 0
     after = versions(shop)

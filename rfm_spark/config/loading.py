@@ -17,6 +17,7 @@ from rfm_spark.config.rule_maps import load_rule_map
 from rfm_spark.config.settings import RfmSettings
 from rfm_spark.config.yaml_file import Node, parse_yaml
 from rfm_spark.errors import ConfigurationError
+from rfm_spark.jdbc_drivers import without_secrets
 from rfm_spark.rules import RuleMap
 from rfm_spark.schemas import AUM_FEATURES
 
@@ -32,8 +33,15 @@ class Configuration:
 
     @property
     def config_hash(self) -> str:
-        """Eight hex digits that change with the rule map and any setting that tables depend on."""
+        """Eight hex digits that change with the rule map and any setting that tables depend on.
+
+        How a database is logged into is none of these, and secrets are not hashed.
+        """
         settings = self.settings.model_dump(mode="json", exclude={"exports"})
+        for source in settings["sources"].values():
+            if source is not None:
+                source.pop("properties", None)
+                source["url"] = source.get("url") and without_secrets(source["url"])
         return digest([settings, self.rule_map.digest])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -101,7 +102,9 @@ class Context:
         self.store.read(table)
         version = self._version_read(table)
         frame = self.store.read_version(table, version)
-        return Pinned(table, frame, version, self.store.table_id(table))
+        table_id = self.store.table_id(table)
+        self.run.input_versions[identity_of(table)] = number_of(table_id)
+        return Pinned(table, frame, version, table_id)
 
     def write(self, table: Table, frame: DataFrame, where: str) -> int:
         """Replace the rows of a table that a predicate selects.
@@ -164,6 +167,16 @@ class Context:
         return version
 
 
+def identity_of(table: str) -> str:
+    """Under which name the ledger keeps what tells a table from one created in its place."""
+    return f"{table}.id"
+
+
+def number_of(table_id: str) -> int:
+    """A table's id as the ledger keeps it."""
+    return int(hashlib.sha256(table_id.encode()).hexdigest()[:15], 16)
+
+
 class Clock:
     """Seconds since it was made, until it was stopped."""
 
@@ -187,6 +200,20 @@ def days_of_log(context: Context, snapshot_date: date) -> int:
     """Days from the first ingested day to the snapshot date."""
     first = context.read("customer_daily").agg(F.min("activity_date")).collect()[0][0]
     return (snapshot_date - first).days if first else 0
+
+
+def existing_features_on(context: Context, snapshot_date: date) -> DataFrame:
+    """``customer_features`` of a date.
+
+    Raises:
+        DataError: There are none.
+    """
+    features = features_on(context, snapshot_date)
+    if not features.limit(1).collect():
+        raise DataError(
+            f"customer_features has no row of {snapshot_date}; run `features` for it first"
+        )
+    return features
 
 
 def features_on(context: Context, snapshot_date: date) -> DataFrame:

@@ -9,7 +9,6 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
-from rfm_spark.ingest.days import DayRange
 from rfm_spark.insight.events import segment_events
 from rfm_spark.pipeline import gates
 from rfm_spark.pipeline.context import Context, window_of
@@ -18,13 +17,14 @@ from rfm_spark.pipeline.logs import (
     OpenLog,
     account_for,
     events_of,
-    near_days,
+    fingerprint_name,
+    note_fingerprint,
     open_log,
     read_batch,
 )
-from rfm_spark.pipeline.sources import fingerprint, naming_the_expression
+from rfm_spark.pipeline.sources import naming_the_expression
 
-FINGERPRINT = "sources.events"
+FINGERPRINT = fingerprint_name("events")
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ def read_events(context: Context, *, snapshot_date: date) -> TargetEvents | None
     log = open_log(context, "events", settings)
     gates.one_id_type(context, {"events": log.mapping.id_type})
     days = window_of(context, snapshot_date)
-    _note_fingerprint(context, log, days)
-    events = events_of(context, log, days).select("customer_id", "event")
-    return TargetEvents(log, read_batch(context, log, days), events)
+    events = events_of(context, log, days)
+    note_fingerprint(context, log, events)
+    return TargetEvents(log, read_batch(context, log, days), events.select("customer_id", "event"))
 
 
 def write_events(
@@ -90,16 +90,7 @@ def read_fingerprint(context: Context, *, snapshot_date: date) -> None:
     if settings is None:
         return
     log = open_log(context, "events", settings)
-    _note_fingerprint(context, log, window_of(context, snapshot_date))
-
-
-def _note_fingerprint(context: Context, log: OpenLog, days: DayRange) -> None:
-    with (
-        context.timed("looking for new events"),
-        naming_the_expression(log.name, log.rows, log.expressions),
-    ):
-        content = fingerprint(near_days(log, days), log.mapping.expressions.values())
-    context.run.input_versions[FINGERPRINT] = content
+    note_fingerprint(context, log, events_of(context, log, window_of(context, snapshot_date)))
 
 
 def _tell_strangers(context: Context, events: DataFrame, customers: DataFrame) -> None:

@@ -22,8 +22,15 @@ from rfm_spark.ingest.mapping import own_columns
 from rfm_spark.ingest.reading import first_line
 from rfm_spark.pipeline import gates
 from rfm_spark.pipeline.context import Context, window_of
-from rfm_spark.pipeline.logs import OpenLog, account_for, events_of, open_log, read_batch
-from rfm_spark.pipeline.sources import fingerprint, naming_the_expression
+from rfm_spark.pipeline.logs import (
+    OpenLog,
+    account_for,
+    events_of,
+    note_fingerprint,
+    open_log,
+    read_batch,
+)
+from rfm_spark.pipeline.sources import naming_the_expression
 
 _NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
 _PLAIN = (*_NUMBERS, "date", "string", "boolean")
@@ -61,21 +68,7 @@ def read_fingerprints(context: Context, *, snapshot_date: date) -> None:
     days = window_of(context, snapshot_date)
     for name, settings in context.settings.sources.feature_sources.items():
         log = open_log(context, name, settings)
-        _note_fingerprint(context, log, events_of(context, log, days))
-
-
-def fingerprint_name(source: str) -> str:
-    """Under which name the ledger keeps a source's fingerprint."""
-    return f"sources.{source}"
-
-
-def _note_fingerprint(context: Context, log: OpenLog, events: DataFrame) -> None:
-    with (
-        context.timed(f"looking for changes of {log.name}"),
-        naming_the_expression(log.name, log.rows, log.expressions),
-    ):
-        content = fingerprint(events, (f"`{name}`" for name in events.columns))
-    context.run.input_versions[fingerprint_name(log.name)] = content
+        note_fingerprint(context, log, events_of(context, log, days))
 
 
 def _read(context: Context, log: OpenLog, days: DayRange, snapshot_date: date) -> ExtraFeatures:
@@ -92,7 +85,7 @@ def _read(context: Context, log: OpenLog, days: DayRange, snapshot_date: date) -
     missing = {name: feature.missing for name, feature in settings.features.items()}
     _check_types(context, log.name, fields, missing)
     batch = read_batch(context, log, days)
-    _note_fingerprint(context, log, events)
+    note_fingerprint(context, log, events)
     account_for(context, batch)
     return ExtraFeatures(log, frame, fields, missing, expressions)
 

@@ -57,9 +57,9 @@ def last_success(context: Context, *, output: str, snapshot_date: date) -> Row |
 
 
 def unfinished_since(context: Context, success: Row, *, snapshot_date: date) -> bool:
-    """Whether another run of the date has started since and has not succeeded.
+    """Whether another run of the date has started since and may have left half of its work.
 
-    Commands that only look do not count.
+    Commands that only look do not count, nor do runs that failed before they wrote anything.
     """
     runs = context.store.read(schemas.RUNS.name).where(
         (F.col("snapshot_date") == F.lit(snapshot_date)) & (F.col("run_id") != context.run.run_id)
@@ -69,9 +69,10 @@ def unfinished_since(context: Context, success: Row, *, snapshot_date: date) -> 
         & ~F.col("command").isin("describe", "export")
         & (F.col("status") != STALE)
     )
-    succeeded = F.max((F.col("status") == SUCCEEDED).cast("int"))
-    ends = later.groupBy("run_id").agg(succeeded.alias("succeeded"))
-    return bool(ends.where("succeeded = 0").limit(1).collect())
+    has_written = F.cardinality("output_versions") > 0
+    is_harmless = (F.col("status") == SUCCEEDED) | ((F.col("status") == FAILED) & ~has_written)
+    ends = later.groupBy("run_id").agg(F.bool_or(is_harmless).alias("is_harmless"))
+    return bool(ends.where("NOT is_harmless").limit(1).collect())
 
 
 def mark_stale(context: Context, dates: Sequence[date], why: str) -> None:
@@ -81,8 +82,6 @@ def mark_stale(context: Context, dates: Sequence[date], why: str) -> None:
     ``customer_segments`` has now, and a success with a later one lifts it. So it may be set before
     the write that makes it true, and a kill in between loses nothing.
     """
-    if not dates:
-        return
     version = context.store.version(_LABELS)
     assert version is not None
     now = datetime.now(timezone.utc)
@@ -106,21 +105,25 @@ def stale_dates(context: Context) -> list[date]:
 
 
 def newest_runs(context: Context, limit: int) -> list[Row]:
-    """The last runs, newest first, one row each, and a row per date that one of them made stale.
+    """The last runs, newest first, one row each.
 
-    ``status`` of a run without a final row is :data:`UNFINISHED`.
+    ``status`` of a run without a final row is :data:`UNFINISHED`; ``made_stale`` are the dates that
+    it marked; ``at`` is its start in the business time zone.
     """
     runs = context.store.read_or_none(schemas.RUNS.name)
     if runs is None:
         return []
-    own, stale = runs.where(F.col("status") != STALE), runs.where(F.col("status") == STALE)
-    rank = (F.col("status") != STARTED).cast("int")
+    rank = F.when(F.col("status") == STALE, 0).when(F.col("status") == STARTED, 1).otherwise(2)
     last = F.max_by(F.struct(*(name for name in runs.columns if name != "run_id")), rank)
-    ended = own.groupBy("run_id").agg(last.alias("last")).select("run_id", "last.*")
+    stale = F.when(F.col("status") == STALE, F.col("snapshot_date"))
+    ended = runs.groupBy("run_id").agg(
+        last.alias("last"), F.sort_array(F.collect_set(stale)).alias("made_stale")
+    )
     status = F.when(F.col("status") == STARTED, UNFINISHED).otherwise(F.col("status"))
-    both = ended.withColumn("status", status).unionByName(stale.select(*ended.columns))
-    order = (F.desc("started"), F.desc("run_id"), F.desc("snapshot_date"))
-    return both.orderBy(*order).limit(limit).collect()
+    listed = ended.select("run_id", "made_stale", "last.*").withColumns(
+        {"status": status, "at": F.date_format("started", "yyyy-MM-dd HH:mm:ss")}
+    )
+    return listed.orderBy(F.desc("started"), F.desc("run_id")).limit(limit).collect()
 
 
 def _version_of(table: str) -> Column:

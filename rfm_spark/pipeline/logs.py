@@ -19,7 +19,7 @@ from rfm_spark.ingest.mapping import check_log_date, check_pattern
 from rfm_spark.pipeline import gates
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.ingested import write_report
-from rfm_spark.pipeline.sources import naming_the_expression, open_source
+from rfm_spark.pipeline.sources import fingerprint, naming_the_expression, open_source
 
 ROWS_PER_TASK = 2_000_000
 """A day with more accepted rows is shared between several tasks."""
@@ -119,6 +119,21 @@ def events_of(context: Context, log: OpenLog, days: DayRange) -> DataFrame:
             *(F.col(f"_event_{name}").alias(name) for name in names),
         )
     )
+
+
+def fingerprint_name(source: str) -> str:
+    """Under which name the ledger keeps what tells one content of a source from another."""
+    return f"sources.{source}"
+
+
+def note_fingerprint(context: Context, log: OpenLog, events: DataFrame) -> None:
+    """Put a fingerprint of a log's accepted rows into the ledger, as it has no version."""
+    with (
+        context.timed(f"looking for changes of {log.name}"),
+        naming_the_expression(log.name, log.rows, log.expressions),
+    ):
+        content = fingerprint(events, (f"`{name}`" for name in events.columns))
+    context.run.input_versions[fingerprint_name(log.name)] = content
 
 
 def cleaned_log(

@@ -37,7 +37,7 @@ class Migrations:
 
 
 @dataclass(frozen=True)
-class Cut:
+class InForce:
     """What decides a customer's segments: edges, rule map and model, as they were in force."""
 
     thresholds: Thresholds
@@ -45,7 +45,7 @@ class Cut:
     model: Model
 
     @property
-    def columns(self) -> set[str]:
+    def features(self) -> set[str]:
         """The features that it looks at."""
         named = {*self.thresholds.features.values(), *self.rule_map.features}
         return named | (set(self.model.space.features) - set(SCORE_COLUMNS.values()))
@@ -142,8 +142,8 @@ def _told_apart(
     previous_date: date,
 ) -> DataFrame:
     """Present labels, and whether the cut of an earlier date would give others."""
-    earlier = _cut(context, versions)
-    lost = None if earlier is None else sorted(earlier.columns - set(customers.columns))
+    earlier = _in_force(context, versions)
+    lost = None if earlier is None else sorted(earlier.features - _features_now(context))
     if earlier is None or lost:
         what = f"features that are gone ({', '.join(lost)})" if lost else "what is no longer stored"
         context.display.warn(
@@ -169,12 +169,19 @@ def _told_apart(
     )
 
 
+def _features_now(context: Context) -> set[str]:
+    """Features that have values; columns of earlier settings may still be there, empty."""
+    settings = context.settings
+    missing = () if settings.has_aum else schemas.AUM_FEATURES
+    return set(settings.feature_columns) - set(missing)
+
+
 def _versions(labels: DataFrame) -> Versions | None:
     row = labels.select("thresholds_version", "model_version").first()
     return None if row is None else (row[0], row[1])
 
 
-def _cut(context: Context, versions: Versions | None) -> Cut | None:
+def _in_force(context: Context, versions: Versions | None) -> InForce | None:
     """Edges, rule map and model by their versions; None where one of them is no longer stored."""
     if versions is None:
         return None
@@ -184,4 +191,4 @@ def _cut(context: Context, versions: Versions | None) -> Cut | None:
     if not rows or model is None:
         return None
     rule_map = RuleMap.from_json(rows[0]["rules_map"])
-    return Cut(thresholds_from(rows), rule_map, Model.from_row(model))
+    return InForce(thresholds_from(rows), rule_map, Model.from_row(model))

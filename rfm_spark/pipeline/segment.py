@@ -10,9 +10,9 @@ from pyspark.sql import functions as F
 
 from rfm_spark import schemas
 from rfm_spark.clustering.model import named, with_clusters
-from rfm_spark.errors import DataError, ModelError
+from rfm_spark.errors import ModelError
 from rfm_spark.pipeline import ledger
-from rfm_spark.pipeline.context import Context, features_on
+from rfm_spark.pipeline.context import Context, existing_features_on
 from rfm_spark.pipeline.drift import measured_drift, tell_alarms, write_drift
 from rfm_spark.pipeline.events import read_events, write_events
 from rfm_spark.pipeline.migrations import migrations, write_migrations
@@ -24,6 +24,7 @@ from rfm_spark.pipeline.snapshots import (
     labelled_dates,
     labels_on,
     make_stale,
+    still_stale,
 )
 from rfm_spark.pipeline.thresholds import scored, thresholds_in_force
 from rfm_spark.schemas import KINDS
@@ -53,11 +54,9 @@ def segment(context: Context, *, snapshot_date: date, compare_to: Sequence[date]
             other settings.
     """
     context.display.stage("segment", f"as of {snapshot_date}")
-    features = features_on(context, snapshot_date)
-    if not features.limit(1).collect():
-        raise DataError(
-            f"customer_features has no row of {snapshot_date}; run `features` for it first"
-        )
+    features = existing_features_on(context, snapshot_date)
+    dates = labelled_dates(context)
+    compared = dates_to_compare(dates, snapshot_date, compare_to)
     model = model_in_force(context, snapshot_date=snapshot_date)
     thresholds = thresholds_in_force(context, features, snapshot_date=snapshot_date)
     if thresholds is None or model is None:
@@ -67,8 +66,6 @@ def segment(context: Context, *, snapshot_date: date, compare_to: Sequence[date]
             f"`rfm-spark run --snapshot-date {snapshot_date} --retrain`"
         )
     context.display.note(f"model {model.version}, score edges {thresholds.version}")
-    dates = labelled_dates(context)
-    compared = dates_to_compare(dates, snapshot_date, compare_to)
     events = read_events(context, snapshot_date=snapshot_date)
     customers = scored(context, features, thresholds)
     space = space_on(context, model, snapshot_date)
@@ -89,8 +86,7 @@ def segment(context: Context, *, snapshot_date: date, compare_to: Sequence[date]
     make_stale(context, later, f"the labels of {snapshot_date} are written")
     context.write(table, labelled, f"snapshot_date = DATE'{snapshot_date}'")
     if previous in ledger.stale_dates(context):
-        why = f"the labels of {previous}, which {snapshot_date} starts from, are stale"
-        make_stale(context, [snapshot_date], why)
+        still_stale(context, snapshot_date, previous)
     write_drift(context, drift, model, snapshot_date=snapshot_date)
     tell_alarms(context, drift, model)
     write_profiles(context, customers, model, snapshot_date=snapshot_date)
@@ -103,7 +99,7 @@ def segment(context: Context, *, snapshot_date: date, compare_to: Sequence[date]
         )
         for day in wanted
     }
-    write_migrations(context, [found[day] for day in compared], snapshot_date=snapshot_date)
+    write_migrations(context, list(found.values()), snapshot_date=snapshot_date)
     write_outlook(context, found[projected] if projected else None, snapshot_date=snapshot_date)
     write_events(context, customers, events, snapshot_date=snapshot_date)
 

@@ -41,8 +41,8 @@ def dates_to_compare(
     missing = [day for day in asked if day not in before]
     if missing:
         raise DataError(
-            f"--compare-to {named(missing)}: there are no labels of that date; of those before "
-            f"{snapshot_date} there are {named(before) or 'none'}"
+            f"--compare-to {named_dates(missing)}: there are no labels of that date; of those "
+            f"before {snapshot_date} there are {named_dates(before) or 'none'}"
         )
     return sorted({*before[-1:], *asked})
 
@@ -55,18 +55,28 @@ def make_stale(context: Context, dates: Sequence[date], why: str) -> None:
         dates: Snapshot dates whose labels rest on what is about to be written.
         why: What that is, in words.
     """
-    known = ledger.stale_dates(context) if dates else []
+    if not dates:
+        return
+    known = ledger.stale_dates(context)
     new = [day for day in dates if day not in known]
     if not new:
+        context.display.note(f"still stale: {named_dates(dates)}")
         return
     ledger.mark_stale(context, new, why)
     context.display.warn(
-        f"{why}: the labels of {named(new)} rest on it and are marked stale in `runs`; "
-        f"`rfm-spark backfill --from {new[0]} --to {new[-1]} --every ...` writes them again"
+        f"{why}: the labels of {named_dates(dates)} rest on it and are marked stale in `runs`; "
+        f"`rfm-spark backfill` over these dates writes them again"
     )
 
 
-def named(dates: Sequence[date]) -> str:
+def still_stale(context: Context, snapshot_date: date, previous: date) -> None:
+    """Mark a date that has just been written, because the previous one is stale."""
+    why = f"the labels of {previous}, which those of {snapshot_date} start from, are stale"
+    ledger.mark_stale(context, [snapshot_date], why)
+    context.display.warn(f"{why}: so are those of {snapshot_date}, until both are written again")
+
+
+def named_dates(dates: Sequence[date]) -> str:
     """Dates for people, the middle of a long list left out."""
     texts = [str(day) for day in dates]
     if len(texts) > _MOST_NAMED:

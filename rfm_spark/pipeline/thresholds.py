@@ -98,11 +98,13 @@ def version_in_force(context: Context, used: str, *, snapshot_date: date) -> str
 
     Args:
         context: The run.
-        used: The version that it was scored with; edges that are cut anew on each run from the
-            same features are the same.
+        used: The version that it was scored with under the same settings; edges that are cut anew
+            on each run from the same features, or that the settings name, are still the same.
         snapshot_date: The date.
     """
-    if context.settings.scoring.refresh == "every_run":
+    scoring = context.settings.scoring
+    is_named = _all_fixed(context) and scoring.thresholds_version is not None
+    if scoring.refresh == "every_run" or is_named:
         return used
     if _all_fixed(context):
         found = newest_alike(context, snapshot_date)

@@ -24,7 +24,7 @@ from rfm_spark.clustering.whole_sweep import sweep_everybody
 from rfm_spark.config.naming import digest
 from rfm_spark.errors import DataError, ModelError
 from rfm_spark.pipeline.clusters import Numbering, identified
-from rfm_spark.pipeline.context import Context, days_of_log, features_on
+from rfm_spark.pipeline.context import Context, days_of_log, existing_features_on
 from rfm_spark.pipeline.registry import (
     Fitted,
     other_models,
@@ -53,11 +53,11 @@ def train(context: Context, *, snapshot_date: date) -> None:
         ModelError: The data has fewer distinct customers than the k asked for.
     """
     context.display.stage("train", f"on the features of {snapshot_date}")
-    rest = [day for day in labelled_dates(context) if day > snapshot_date]
+    features = existing_features_on(context, snapshot_date)
+    rest = [day for day in labelled_dates(context) if day >= snapshot_date]
     make_stale(context, rest, f"a model of {snapshot_date} is fitted")
     if context.store.exists("models"):  # of another shape, it is refused before anything is written
         context.store.ensure(schemas.MODELS)
-    features = features_on(context, snapshot_date)
     thresholds = cut_thresholds(context, features, snapshot_date=snapshot_date)
     customers = scored(context, features, thresholds)
     space, sums, scaler = _space(context, customers, snapshot_date)
@@ -97,10 +97,6 @@ def _space(
     missing_days = days_of_log(context, snapshot_date)
     with context.timed("measuring the features"):
         sums = moments(customers, names, transform, missing_days)
-    if sums.customers == 0:
-        raise DataError(
-            "customer_features has no row of that snapshot date; run `features` for it first"
-        )
     unusable = {name: n for name, n in zip(names, sums.unusable, strict=True) if n}
     if unusable:
         listed = ", ".join(f"{name} of {n:,} customers" for name, n in unusable.items())

@@ -7,6 +7,7 @@ dates or later days have been written since.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 
 from pyspark.sql import Row
@@ -14,9 +15,10 @@ from pyspark.sql import Row
 from rfm_spark import __version__, schemas
 from rfm_spark.features import updating
 from rfm_spark.pipeline import customers, events, extra_features, ledger
-from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.context import Context, identity_of, number_of
 from rfm_spark.pipeline.earlier import FEED_IS_GONE
 from rfm_spark.pipeline.ingest import is_everything_in
+from rfm_spark.pipeline.logs import fingerprint_name
 from rfm_spark.pipeline.registry import model_in_force
 from rfm_spark.pipeline.snapshots import labels_on
 from rfm_spark.pipeline.thresholds import version_in_force
@@ -40,7 +42,7 @@ def features_are_current(context: Context, snapshot_date: date) -> bool:
     facts = ["customer_daily"]
     if context.settings.sources.balances is not None:
         facts.append("balance_daily")
-    if any(_has_changed(context, table, seen.get(table), snapshot_date) for table in facts):
+    if any(_has_changed(context, table, seen, snapshot_date) for table in facts):
         return False
     now = context.run.input_versions
     if context.settings.sources.customers is not None:
@@ -48,7 +50,7 @@ def features_are_current(context: Context, snapshot_date: date) -> bool:
         if seen.get(customers.FINGERPRINT) != now[customers.FINGERPRINT]:
             return False
     extra_features.read_fingerprints(context, snapshot_date=snapshot_date)
-    names = map(extra_features.fingerprint_name, context.settings.sources.feature_sources)
+    names = map(fingerprint_name, context.settings.sources.feature_sources)
     return all(seen.get(name) == now[name] for name in names)
 
 
@@ -97,23 +99,26 @@ def _seen(run: Row) -> dict[str, int]:
     return {**run["input_versions"], **run["output_versions"]}
 
 
-def _has_changed(context: Context, table: str, seen: int | None, before: date) -> bool:
-    """Whether a daily table's rows of days before a date are others than at a version."""
-    now = context.store.version(table)
-    if seen is None or now is None or now < seen:
+def _has_changed(context: Context, table: str, seen: Mapping[str, int], before: date) -> bool:
+    """Whether a daily table's rows of days before a date are others than a run saw."""
+    store, version = context.store, seen.get(table)
+    now = store.version(table)
+    if version is None or now is None or now < version:
         return True
-    if now == seen:
+    if seen.get(identity_of(table)) != number_of(store.table_id(table)):
+        return True
+    if now == version:
         return False
-    if context.store.unfollowable(table, seen, now) is not None:
+    if store.unfollowable(table, version, now) is not None:
         return True
-    changes = updating.signed_changes(context.store.changes(table, seen, now))
-    kind = context.settings.sources.balances_kind
-    if table == "customer_daily":
-        net = updating.net_purchase_changes(changes, before=before, first_day=None)
-    else:
-        assert kind is not None
-        net = updating.changed_holders(changes, schemas.BALANCE_COLUMNS[kind], before=before)
     try:
+        changes = updating.signed_changes(store.changes(table, version, now))
+        kind = context.settings.sources.balances_kind
+        if table == "customer_daily":
+            net = updating.net_purchase_changes(changes, before=before, first_day=None)
+        else:
+            assert kind is not None
+            net = updating.changed_holders(changes, schemas.BALANCE_COLUMNS[kind], before=before)
         return bool(net.limit(1).collect())
     except Exception as error:
         if FEED_IS_GONE.search(str(error)):
