@@ -123,10 +123,19 @@ def test_settings_of_outlook_and_exports_are_checked(load, override, told) -> No
     assert told in refusal(load, MINIMAL, override)
 
 
-def test_what_is_exported_changes_no_table(load) -> None:
+def test_another_password_changes_no_table(load) -> None:
+    database = "sources.transactions={format: jdbc, url: 'jdbc:postgresql://db/app?password=%s', "
+    database += "query: 'select 1', properties: {user: app, password: '%s'}, columns: "
+    database += "{customer_id: user, transaction_ts: at, amount: paid}}"
+    one, other = (load(MINIMAL, database % (word, word)) for word in ("old", "new"))
+    assert one.config_hash == other.config_hash
+
+
+def test_what_is_exported_and_where_tables_are_change_no_table(load) -> None:
     plain = load(MINIMAL)
-    exporting = load(MINIMAL, "exports.clv={type: btyd, path: ./out}")
+    exporting = load(MINIMAL, "exports.clv={type: btyd, path: ./out}", "store=./elsewhere")
     assert plain.config_hash == exporting.config_hash
+    assert plain.config_hash != load(MINIMAL, "outlook.periods=3").config_hash
     assert exporting.settings.exports["clv"].path.endswith("/out")
 
 

@@ -35,9 +35,10 @@ class Configuration:
     def config_hash(self) -> str:
         """Eight hex digits that change with the rule map and any setting that tables depend on.
 
-        How a database is logged into is none of these, and secrets are not hashed.
+        Where the store is, what is exported and how a database is logged into are none of these;
+        secrets are not hashed.
         """
-        settings = self.settings.model_dump(mode="json", exclude={"exports"})
+        settings = self.settings.model_dump(mode="json", exclude={"exports", "store", "model_dir"})
         for source in settings["sources"].values():
             if source is not None:
                 source.pop("properties", None)

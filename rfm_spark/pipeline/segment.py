@@ -15,8 +15,7 @@ from rfm_spark.pipeline import ledger
 from rfm_spark.pipeline.context import Context, existing_features_on
 from rfm_spark.pipeline.drift import measured_drift, tell_alarms, write_drift
 from rfm_spark.pipeline.events import read_events, write_events
-from rfm_spark.pipeline.migrations import migrations, write_migrations
-from rfm_spark.pipeline.outlook import outlook_date, write_outlook
+from rfm_spark.pipeline.movement import write_movement
 from rfm_spark.pipeline.profiles import write_profiles
 from rfm_spark.pipeline.registry import model_in_force, space_on
 from rfm_spark.pipeline.snapshots import (
@@ -90,17 +89,15 @@ def segment(context: Context, *, snapshot_date: date, compare_to: Sequence[date]
     write_drift(context, drift, model, snapshot_date=snapshot_date)
     tell_alarms(context, drift, model)
     write_profiles(context, customers, model, snapshot_date=snapshot_date)
-    projected = outlook_date(context, dates, snapshot_date)
-    wanted = sorted({*compared, *([projected] if projected else [])})
     versions = thresholds.version, model.version
-    found = {
-        day: migrations(
-            context, customers, versions, snapshot_date=snapshot_date, previous_date=day
-        )
-        for day in wanted
-    }
-    write_migrations(context, list(found.values()), snapshot_date=snapshot_date)
-    write_outlook(context, found[projected] if projected else None, snapshot_date=snapshot_date)
+    write_movement(
+        context,
+        customers,
+        versions,
+        snapshot_date=snapshot_date,
+        compared=compared,
+        dates=dates,
+    )
     write_events(context, customers, events, snapshot_date=snapshot_date)
 
 
