@@ -111,7 +111,7 @@ def test_any_machine_and_any_layout_give_the_same_model_and_labels(
     run(
         project,
         "one-core",
-        f"--master local[1] --conf spark.sql.shuffle.partitions=64 {LOCAL}",
+        f"--master local[1] --conf spark.sql.shuffle.partitions=17 {LOCAL}",
         **layout,
     )
     cluster = "--conf spark.driver.host=127.0.0.1 --conf spark.executor.memory=700m"

@@ -277,7 +277,7 @@ def test_a_million_customers_are_fitted_as_well_as_on_all_rows(spark, tmp_path) 
     space = scaled_space(FEATURES, "log1p", 0, sums, scale=True)
     material = material_of(customers, 50_000, tmp_path, space)
     assert 40_000 < len(material.rows) < 60_000
-    ks = [2, 3, 4, 6, 8, 10]
+    ks = [2, 5, 10]
     fits = best_by_k(swept(material, Plan("kmeans", ks, 3, 40, 2), tmp_path))
     assert [fit.k for fit in fits] == ks
     rows = customers.select(*space.scaled()).toPandas().to_numpy()
@@ -287,7 +287,7 @@ def test_a_million_customers_are_fitted_as_well_as_on_all_rows(spark, tmp_path) 
         assert fit.wcss_all == pytest.approx(fit.wcss, rel=0.02)
         cost = lloyd.cost_of(Sample.of(rows, np.ones(len(rows))), fit.centroids)
         assert fit.wcss_all == pytest.approx(cost, rel=1e-6)
-        if fit.k in (2, 6):
+        if fit.k == 5:
             frame = in_space(customers, space).select(
                 "*", nearest_place(scaled_of(space), fit.centroids).cast("double").alias("label")
             )
