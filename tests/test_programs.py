@@ -105,5 +105,5 @@ def test_the_savings_demo_knows_what_everybody_holds(tmp_path) -> None:
 
 def test_make_alone_lists_the_targets() -> None:
     shown = start("make")
-    for target in ("demo", "demo-savings", "test", "test-all", "lint", "package"):
+    for target in ("demo", "demo-savings", "demo-history", "test", "test-all", "lint", "package"):
         assert f"make {target} " in shown
