@@ -18,7 +18,7 @@ DUPLICATE_MEASURES = ("duplicate", "duplicate_conflicting")
 UNDATED_REASONS = ("malformed", "missing_timestamp", "bad_timestamp")
 """A log's partition day may hold such rows; they say nothing of which business days are in."""
 EMPTY_FROM, EMPTY_TO = "empty_from", "empty_to"
-_UNMEASURED = ("customer_id", "order_id", "identity", "account_id")
+_UNMEASURED = ("customer_id", "order_id", "identity", "account_id", "raw_event")
 _NOTHING = (0, Decimal(0))
 
 
