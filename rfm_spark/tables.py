@@ -10,6 +10,7 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
@@ -17,6 +18,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark.errors import ConflictError, DataError
 from rfm_spark.schemas import Table
+from rfm_spark.write_queue import WriteQueue
 
 _MISSING = {
     "TABLE_OR_VIEW_NOT_FOUND",
@@ -57,6 +59,9 @@ class Written:
 class Store:
     """Delta tables by name.
 
+    What is written later, with :meth:`replace_later` and :meth:`append_later`, is written in the
+    order of the calls, and whoever looks at such a table waits for it.
+
     Args:
         spark: A session with Delta Lake.
         location: Folder or URI of path tables, or ``catalog.schema``.
@@ -66,6 +71,11 @@ class Store:
     spark: SparkSession
     location: str
     is_path: bool
+
+    @cached_property
+    def queue(self) -> WriteQueue:
+        """What is to be written later."""
+        return WriteQueue(self.spark)
 
     def address(self, table: str) -> str:
         """Where a table is, for people: its folder or its catalog name."""
@@ -84,6 +94,7 @@ class Store:
 
     def version(self, table: str) -> int | None:
         """The table's newest version, None where there is no such table."""
+        self.queue.settle(table)
         try:
             history = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(table)} LIMIT 1")
             return int(history.select("version").collect()[0][0])
@@ -108,6 +119,7 @@ class Store:
 
     def read_or_none(self, table: str) -> DataFrame | None:
         """The table as it is now, or None where there is none."""
+        self.queue.settle(table)
         try:
             found = self.spark.table(self.identifier(table))
             _ = found.schema  # over Connect, nothing is looked up before
@@ -153,6 +165,10 @@ class Store:
         Raises:
             DataError: The existing table has a column of another type, or the place is taken.
         """
+        self.queue.settle()
+        self._ensure(table)
+
+    def _ensure(self, table: Table) -> None:
         columns = ", ".join(
             f"{_quoted(field.name)} {field.type}{'' if field.nullable else ' NOT NULL'}"
             + (f" COMMENT {_text(field.comment)}" if field.comment else "")
@@ -185,17 +201,37 @@ class Store:
             where: SQL predicate; every row of ``frame`` must satisfy it.
             run_id: Kept in the commit.
         """
+        self.queue.settle()
         return self._write(table, frame, run_id, where)
 
-    def append(self, table: Table, frame: DataFrame, run_id: str) -> Written:
-        """Add rows, in one commit."""
-        return self._write(table, frame, run_id, None)
+    def replace_later(
+        self,
+        table: Table,
+        frame: DataFrame,
+        where: str,
+        run_id: str,
+        tell: Callable[[Written], None],
+    ) -> None:
+        """The same, after what was asked for before and while the caller goes on.
+
+        Args:
+            table: As in :meth:`replace`.
+            frame: Without errors of its own: what it raises comes up at a later call.
+            where: As in :meth:`replace`.
+            run_id: As in :meth:`replace`.
+            tell: Called after the commit, before anybody can look at the table.
+        """
+        self.queue.add(table.name, lambda: tell(self._write(table, frame, run_id, where)))
+
+    def append_later(self, table: Table, frame: DataFrame, run_id: str) -> None:
+        """Add rows in one commit, after what was asked for before and while the caller goes on."""
+        self.queue.add(table.name, partial(self._write, table, frame, run_id, None))
 
     def _write(self, table: Table, frame: DataFrame, run_id: str, where: str | None) -> Written:
         commit = f"{run_id} {uuid.uuid4().hex}"
 
         def write() -> None:
-            self.ensure(table)
+            self._ensure(table)
             writer = self._ordered(table, frame).writeTo(self.identifier(table.name))
             writer = writer.option("userMetadata", commit)
             if where is None:

@@ -18,7 +18,8 @@ ALLOWED = {
     "jdbc_drivers": set(),
     "config": {"schemas", "errors", "rules", "jdbc_drivers"},
     "session": {"caller_settings", "errors", "jdbc_drivers"},
-    "tables": {"schemas", "errors"},
+    "write_queue": set(),
+    "tables": {"schemas", "errors", "write_queue"},
     **{room: {"schemas", "errors", "rules", "jdbc_drivers", "order_statistics"} for room in ROOMS},
     "pipeline": {
         "config",

@@ -18,7 +18,7 @@ from rfm_spark.errors import DataError
 from rfm_spark.ingest.days import DayRange
 from rfm_spark.rules import RuleMap
 from rfm_spark.schemas import Table
-from rfm_spark.tables import Store
+from rfm_spark.tables import Store, Written
 
 
 class Display(Protocol):
@@ -114,15 +114,31 @@ class Context:
         """
         with self.timed(f"writing {table.name}") as clock:
             written = self.store.replace(table, frame, where, self.run.run_id)
+        self._note_write(table, written, clock)
+        return written.rows
+
+    def write_later(self, table: Table, frame: DataFrame, where: str) -> None:
+        """The same for a few rows that are at hand already, while the caller goes on.
+
+        Whoever looks at the table, and whoever writes another, waits for it.
+        """
+        clock = Clock()
+
+        def tell(written: Written) -> None:
+            clock.stop()
+            self._note_write(table, written, clock)
+
+        self.store.replace_later(table, frame, where, self.run.run_id, tell)
+
+    def _note_write(self, table: Table, written: Written, clock: Clock) -> None:
         self.run.output_versions[table.name] = written.version
         self.run.rows[table.name] = self.run.rows.get(table.name, 0) + written.rows
         self.display.wrote(table.name, written.rows, clock.seconds)
-        return written.rows
 
     def write_records(
         self, table: Table, records: Sequence[Mapping[str, Any]], snapshot_date: date
     ) -> None:
-        """Replace the rows of a date by a few records of all other columns.
+        """Replace the rows of a date by a few records of all other columns, later.
 
         Without records, what the date has from before goes, and no table is created.
         """
@@ -133,7 +149,7 @@ class Context:
                 return
         dated = [{**record, "snapshot_date": snapshot_date} for record in records]
         rows = [tuple(record[name] for name in table.columns) for record in dated]
-        self.write(table, self.spark.createDataFrame(rows, table.ddl).repartition(1), where)
+        self.write_later(table, self.spark.createDataFrame(rows, table.ddl).repartition(1), where)
 
     @contextmanager
     def timed(self, what: str) -> Iterator[Clock]:

@@ -112,7 +112,7 @@ def write_drift(
     table = schemas.DRIFT
     frame = context.spark.createDataFrame(rows, table.ddl).repartition(1)
     replaced = f"(model_version = '{model.version}' OR model_version LIKE '{snapshot_date}-%')"
-    context.write(table, frame, f"snapshot_date = DATE'{snapshot_date}' AND {replaced}")
+    context.write_later(table, frame, f"snapshot_date = DATE'{snapshot_date}' AND {replaced}")
 
 
 def tell_alarms(context: Context, drift: Sequence[Drift], model: Model) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import date
 from typing import TypeVar
 
@@ -44,6 +44,7 @@ def execute(
     context = new_context(spark, configuration, display, command)
     with (
         run_settings(spark, configuration.settings.timezone),
+        closing(context.store.queue),
         ledger.recorded(context, snapshot_date),
         _data_errors(),
     ):

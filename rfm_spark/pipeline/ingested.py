@@ -48,7 +48,7 @@ def write_report(context: Context, source: str, tally: Tally, first: date, last:
         f"source = '{source}' AND (activity_date BETWEEN DATE'{first}' AND DATE'{last}' OR "
         f"activity_date IS NULL OR measure IN ('{EMPTY_FROM}', '{EMPTY_TO}'))"
     )
-    context.write(table, frame, where)
+    context.write_later(table, frame, where)
 
 
 def undated_rows(context: Context, source: str) -> int:

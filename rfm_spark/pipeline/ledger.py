@@ -34,11 +34,16 @@ def recorded(context: Context, snapshot_date: date | None) -> Iterator[None]:
     _append(context, snapshot_date, STARTED, started)
     try:
         yield
+        context.store.queue.settle()
     except BaseException as error:
+        with suppress(Exception):
+            context.store.queue.settle()
         with suppress(Exception):  # the error itself matters more than its line in the ledger
             _append(context, snapshot_date, FAILED, started, error=_sentence(error))
+            context.store.queue.settle()
         raise
     _append(context, snapshot_date, SUCCEEDED, started)
+    context.store.queue.settle()
 
 
 def last_success(context: Context, *, output: str, snapshot_date: date) -> Row | None:
@@ -165,7 +170,7 @@ def _write(context: Context, records: Sequence[Mapping[str, object]]) -> None:
     table = schemas.RUNS
     rows = [tuple(record[name] for name in table.columns) for record in records]
     frame = context.spark.createDataFrame(rows, table.ddl).repartition(1)
-    context.store.append(table, frame, context.run.run_id)
+    context.store.append_later(table, frame, context.run.run_id)
 
 
 def _sentence(error: BaseException) -> str:

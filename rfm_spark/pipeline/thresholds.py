@@ -196,7 +196,7 @@ def _store(
     ordered = [tuple(row[name] for name in _TABLE.columns) for row in rows]
     frame = context.spark.createDataFrame(ordered, _TABLE.ddl)
     own = f"snapshot_date = DATE'{snapshot_date}' AND thresholds_version = '{version}'"
-    context.write(_TABLE, frame.repartition(1), replaced or own)
+    context.write_later(_TABLE, frame.repartition(1), replaced or own)
     return Thresholds(
         version,
         snapshot_date,
