@@ -12,6 +12,17 @@ from pyspark.sql import SparkSession
 
 PROJECT = Path(__file__).parents[1]
 SHARED_DATA = PROJECT.parent / "shared" / "data"
+# On little data Spark spends a quarter of its time on writing and compiling code that runs once.
+INTERPRETED = {
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+}
+GENERATED = {
+    "spark.sql.codegen.wholeStage": "true",
+    "spark.sql.codegen.factoryMode": "FALLBACK",
+}
+# Many small plans make much short-lived garbage, and more classes than the metaspace begins with.
+JVM = "-XX:+UseParallelGC -XX:MetaspaceSize=512m -Xms1500m -Xmn900m"
 
 
 @pytest.fixture(scope="session")
@@ -24,14 +35,24 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         "spark.sql.shuffle.partitions": "2",
         "spark.databricks.delta.snapshotPartitions": "2",
         "spark.sql.session.timeZone": "UTC",
+        **INTERPRETED,
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
     }
     confs = " ".join(f"--conf {key}={value}" for key, value in settings.items())
     os.environ["PYSPARK_SUBMIT_ARGS"] = (
-        f"--master local[2] --driver-memory 3g {confs} pyspark-shell"
+        f"--master local[2] --driver-memory 3g --driver-java-options '{JVM}' {confs} pyspark-shell"
     )
     with spark_session("rfm_spark tests") as session:
         yield session
+
+
+@pytest.fixture
+def generated_code(spark: SparkSession) -> Iterator[None]:
+    """Spark's own way, for tests with many rows."""
+    from rfm_spark.session import temporarily
+
+    with temporarily(spark, GENERATED):
+        yield
 
 
 @pytest.fixture

@@ -84,6 +84,7 @@ def test_the_r_packages_edges_and_its_ten_segments(published, spark) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("generated_code")
 def test_the_ten_segments_that_notebooks_print_for_online_retail(published, spark) -> None:
     store = published("online_retail_rf_10.yaml", "2011-12-10")
     profiles = store.table(spark, "segment_profiles").where("kind = 'rfm'").collect()

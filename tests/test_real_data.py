@@ -77,7 +77,7 @@ def test_cdnow_master(project, spark, shared_data) -> None:
 
 
 @pytest.fixture
-def online_retail(project, shared_data):
+def online_retail(generated_code, project, shared_data):
     project.configure(ONLINE_RETAIL.format(data=shared_data, where=CLEAN))
     return project
 

@@ -84,6 +84,7 @@ def test_a_rewritten_day_touches_the_files_of_that_day(project, spark) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("generated_code")
 def test_edges_of_five_million_customers_are_those_of_duckdb(spark, tmp_path) -> None:
     """Days, counts with half of the customers at 1, and spend in cents; also the ties of NTILE."""
 

@@ -268,6 +268,7 @@ def test_agreement_of_labellings() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("generated_code")
 def test_a_million_customers_are_fitted_as_well_as_on_all_rows(spark, tmp_path) -> None:
     """WCSS within 0.5 % of scikit-learn's best of ten, silhouettes within 0.01 of all rows."""
     path = str(tmp_path / "customers")
