@@ -18,6 +18,7 @@ from pathlib import Path
 from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
+from rfm_spark.added_jars import add_jar
 from rfm_spark.caller_settings import caller_settings
 from rfm_spark.errors import PlatformError
 from rfm_spark.jdbc_drivers import Driver
@@ -188,14 +189,14 @@ def _with_delta(spark: SparkSession, app_name: str) -> SparkSession:
         return spark
     coordinate = None if present else delta_coordinate()
     if coordinate:
-        _add_jar(spark, coordinate)
+        add_jar(spark, coordinate)
     spark.stop()
     wanted = [part for part in (extensions, DELTA_EXTENSION) if part]
     builder = SparkSession.builder.appName(app_name)
     builder = builder.config(EXTENSIONS, ",".join(dict.fromkeys(wanted)))
     spark = builder.config(CATALOG, DELTA_CATALOG).getOrCreate()
     if coordinate:
-        _add_jar(spark, coordinate)
+        add_jar(spark, coordinate)
     return spark
 
 
@@ -208,17 +209,7 @@ def _bring(spark: SparkSession, drivers: Sequence[Driver]) -> None:
     named += " ".join(str(row[0]) for row in present)
     for driver in drivers:
         if driver.artifact not in named:
-            _add_jar(spark, driver.coordinate)
-
-
-def _add_jar(spark: SparkSession, coordinate: str) -> None:
-    try:
-        spark.sql(f"ADD JAR ivy://{coordinate}")
-    except Exception as error:  # Ivy's own exceptions come through untranslated
-        raise PlatformError(
-            f"{coordinate} is not on Spark's class path and could not be resolved from Maven "
-            "Central; give it with `spark-submit --packages` or `--jars`"
-        ) from error
+            add_jar(spark, driver.coordinate)
 
 
 def _knows_delta(spark: SparkSession) -> bool:

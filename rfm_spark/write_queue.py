@@ -8,6 +8,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pyspark import inheritable_thread_target
 from pyspark.sql import SparkSession
 
+from rfm_spark.added_jars import see_added_jars
+
 
 class WriteQueue:
     """One thread that does one write after the other.
@@ -36,9 +38,9 @@ class WriteQueue:
         """
         if self._pool is None:
             self._pool = ThreadPoolExecutor(1, thread_name_prefix="rfm_spark write")
+            self._submit(self._pool, lambda: see_added_jars(self._spark))
         self._pending = [(name, future) for name, future in self._pending if not future.done()]
-        in_turn = inheritable_thread_target(self._spark)(self._unless_broken)
-        self._pending.append((table, self._pool.submit(in_turn, write)))
+        self._pending.append((table, self._submit(self._pool, write)))
 
     def settle(self, table: str | None = None) -> None:
         """Wait for the writes of a table and for all before them; for all where None is given.
@@ -59,6 +61,9 @@ class WriteQueue:
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
+
+    def _submit(self, pool: ThreadPoolExecutor, write: Callable[[], object]) -> Future[None]:
+        return pool.submit(inheritable_thread_target(self._spark)(self._unless_broken), write)
 
     def _unless_broken(self, write: Callable[[], object]) -> None:
         if self._failure is None:

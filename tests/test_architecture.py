@@ -17,8 +17,9 @@ ALLOWED = {
     "caller_settings": set(),
     "jdbc_drivers": set(),
     "config": {"schemas", "errors", "rules", "jdbc_drivers"},
-    "session": {"caller_settings", "errors", "jdbc_drivers"},
-    "write_queue": set(),
+    "added_jars": {"errors"},
+    "session": {"added_jars", "caller_settings", "errors", "jdbc_drivers"},
+    "write_queue": {"added_jars"},
     "tables": {"schemas", "errors", "write_queue"},
     **{room: {"schemas", "errors", "rules", "jdbc_drivers", "order_statistics"} for room in ROOMS},
     "pipeline": {

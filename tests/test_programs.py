@@ -16,6 +16,8 @@ from test_pipeline import CONFIG, SNAPSHOT, contents, life, make_log
 
 PROJECT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
+# As `make` starts them, not as the suite's own session.
+SUBMIT = f"--properties-file '{PROJECT}/conf/spark/local.conf' pyspark-shell"
 
 
 def start(*command: str, **environment: str) -> str:
@@ -25,7 +27,12 @@ def start(*command: str, **environment: str) -> str:
         text=True,
         check=False,
         cwd=PROJECT,
-        env={**os.environ, "PYSPARK_PYTHON": sys.executable, **environment},
+        env={
+            **os.environ,
+            "PYSPARK_PYTHON": sys.executable,
+            "PYSPARK_SUBMIT_ARGS": SUBMIT,
+            **environment,
+        },
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
