@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from pyspark.sql import Row
@@ -66,7 +66,9 @@ def show_runs(context: Context, display: TerminalDisplay | JsonDisplay, limit: i
         "status",
         "started",
         "seconds",
-        "wrote",
+        "tables",
+        "rows",
+        "labels",
         "made stale",
         "error",
     ]
@@ -78,7 +80,7 @@ def show_runs(context: Context, display: TerminalDisplay | JsonDisplay, limit: i
             row["status"],
             row["at"],
             (row["ended"] - row["started"]).total_seconds() if row["ended"] else None,
-            ", ".join(f"{table} {rows:,}" for table, rows in sorted((row["rows"] or {}).items())),
+            *_written(row["rows"] or {}),
             named_dates(row["made_stale"]),
             row["error"],
         ]
@@ -87,6 +89,13 @@ def show_runs(context: Context, display: TerminalDisplay | JsonDisplay, limit: i
     display.table("runs, newest first", headings, lines)
     if stale := stale_dates(context):
         display.warn(f"stale, and not written again since: {named_dates(stale)}")
+
+
+def _written(rows: Mapping[str, int]) -> tuple[int | None, int | None, int | None]:
+    """How many tables and rows a run has written, and how many of them are labels."""
+    if not rows:
+        return (None, None, None)
+    return (len(rows), sum(rows.values()), rows.get("customer_segments"))
 
 
 def _rows(context: Context, table: str, snapshot_date: date) -> list[Row]:
