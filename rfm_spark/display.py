@@ -16,6 +16,7 @@ from rich.status import Status
 from rich.table import Table
 
 _WIDEST = 120
+_SHORT = 20
 _QUIET_SECONDS = 15
 
 
@@ -96,12 +97,16 @@ class TerminalDisplay:
     def table(self, title: str, headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """Any figures as a table; the first column is text."""
         table = Table(title=escape(title), title_justify="left", title_style="bold", box=None)
+        shown = [[_shown(cell) for cell in row] for row in rows]
         for place, heading in enumerate(headings):
+            is_short = all(len(line[place]) <= _SHORT for line in shown)
             table.add_column(
-                escape(heading), justify="right" if place else "left", no_wrap=not place
+                escape(heading),
+                justify="right" if place else "left",
+                no_wrap=not place or is_short,
             )
-        for row in rows:
-            table.add_row(*(escape(_shown(cell)) for cell in row))
+        for line in shown:
+            table.add_row(*map(escape, line))
         self._show(table)
 
     def done(self, seconds: float, store: str) -> None:
