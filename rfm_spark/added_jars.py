@@ -6,15 +6,16 @@ from pyspark.sql import SparkSession
 
 from rfm_spark.errors import PlatformError
 
-_added: dict[str, None] = {}
+_for_all_threads: set[str] = set()
 
 
-def add_jar(spark: SparkSession, coordinate: str) -> None:
+def add_jar(spark: SparkSession, coordinate: str, *, for_all_threads: bool = False) -> None:
     """Resolve a JAR from Maven Central, for the session and for the thread that calls.
 
     Args:
         spark: Running session.
         coordinate: ``group:artifact:version``.
+        for_all_threads: Also for threads that call :func:`see_added_jars`.
 
     Raises:
         PlatformError: It could not be resolved.
@@ -26,14 +27,15 @@ def add_jar(spark: SparkSession, coordinate: str) -> None:
             f"{coordinate} is not on Spark's class path and could not be resolved from Maven "
             "Central; give it with `spark-submit --packages` or `--jars`"
         ) from error
-    _added[coordinate] = None
+    if for_all_threads:
+        _for_all_threads.add(coordinate)
 
 
 def see_added_jars(spark: SparkSession) -> None:
-    """Show the thread that calls what other threads have added.
+    """Show the thread that calls what others have added for all threads.
 
     Spark hands an added JAR's classes to the thread that adds it; adding it again gives them to
     this one.
     """
-    for coordinate in _added:
+    for coordinate in sorted(_for_all_threads):
         add_jar(spark, coordinate)

@@ -196,7 +196,7 @@ def _with_delta(spark: SparkSession, app_name: str) -> SparkSession:
     builder = builder.config(EXTENSIONS, ",".join(dict.fromkeys(wanted)))
     spark = builder.config(CATALOG, DELTA_CATALOG).getOrCreate()
     if coordinate:
-        add_jar(spark, coordinate)
+        add_jar(spark, coordinate, for_all_threads=True)
     return spark
 
 
