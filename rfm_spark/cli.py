@@ -157,6 +157,13 @@ def _common() -> argparse.ArgumentParser:
         metavar="section.key=value",
         help="override one setting; repeatable",
     )
+    common.add_argument(
+        "--wait",
+        type=_seconds,
+        default=600.0,
+        metavar="SECONDS",
+        help="how long to wait for another run that writes the same store (default: 600)",
+    )
     common.add_argument("--log-format", choices=["text", "json"], default="text")
     common.add_argument("-v", "--verbose", action="store_true", help="Spark's own log, full stacks")
     return common
@@ -180,6 +187,12 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) == 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds")
+    return float(text)
 
 
 def _display(log_format: str) -> TerminalDisplay | JsonDisplay:
@@ -252,7 +265,9 @@ def _execute(
             return
         if options.command == "backfill":
             dates = options.every.dates(options.first, options.last)
-            pipeline.backfill(spark, configuration, display, dates, last=options.last)
+            pipeline.backfill(
+                spark, configuration, display, dates, last=options.last, patience=options.wait
+            )
             snapshot_date = dates[-1]
         else:
             execute(
@@ -262,6 +277,7 @@ def _execute(
                 command=options.command,
                 snapshot_date=snapshot_date,
                 work=work[options.command],
+                patience=options.wait,
             )
         if options.command in {"segment", "run", "backfill"}:
             assert snapshot_date is not None

@@ -15,12 +15,13 @@ from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
+from pyspark.errors import PySparkException
 from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from rfm_spark.added_jars import add_jar
 from rfm_spark.caller_settings import caller_settings
-from rfm_spark.errors import PlatformError
+from rfm_spark.errors import ConfigurationError, PlatformError
 from rfm_spark.jdbc_drivers import Driver
 
 EXTENSIONS = "spark.sql.extensions"
@@ -36,6 +37,10 @@ LOCAL_DEFAULTS = {
     "spark.databricks.delta.snapshotPartitions": "2",
 }
 
+# Under these, files that cannot be read are left out and nobody is told.
+_LOSSY = ("spark.sql.files.ignoreCorruptFiles", "spark.sql.files.ignoreMissingFiles")
+
+_HIDDEN = "(hidden)"
 JAVA_HELP = (
     "Spark needs Java 17 or 21 and found none: install it (Debian and Ubuntu: apt-get install "
     "openjdk-17-jre-headless; macOS: brew install openjdk@17) or point JAVA_HOME at it"
@@ -79,7 +84,16 @@ def run_settings(spark: SparkSession, timezone: str) -> Iterator[None]:
     """ANSI arithmetic and the business time zone while a command runs; restored afterwards.
 
     A timestamp is an instant, also where the caller's default is timestamp_ntz.
+
+    Raises:
+        ConfigurationError: The session passes over files that it cannot read.
     """
+    lossy = [key for key in _LOSSY if (_setting(spark, key) or "").lower() == "true"]
+    if lossy:
+        raise ConfigurationError(
+            f"Spark is set to {' and '.join(lossy)}: rows of files that it cannot read, also of "
+            "our own tables, would be lost without a word. Take that out of the session's settings"
+        )
     wanted = {
         "spark.sql.ansi.enabled": "true",
         "spark.sql.session.timeZone": timezone,
@@ -91,21 +105,32 @@ def run_settings(spark: SparkSession, timezone: str) -> Iterator[None]:
 
 @contextmanager
 def temporarily(spark: SparkSession, settings: Mapping[str, str]) -> Iterator[None]:
-    """Settings of a session for a while; restored afterwards."""
-    before = {key: spark.conf.get(key, None) for key in settings}
+    """Settings of a session for a while; restored afterwards.
+
+    What a managed session does not let be asked is at its default there, and left so.
+    """
+    before = {key: _setting(spark, key) for key in settings}
+    changed = {key: old for key, old in before.items() if old not in (settings[key], _HIDDEN)}
     try:
-        for key, value in settings.items():
-            if before[key] != value:  # a managed session may refuse to be told what it does anyway
-                spark.conf.set(key, value)
+        for key in changed:  # a managed session may refuse to be told what it does anyway
+            spark.conf.set(key, settings[key])
         yield
     finally:
-        for key, old in before.items():
-            if old == settings[key]:
-                continue
+        for key, old in changed.items():
             if old is None:
                 spark.conf.unset(key)
             else:
                 spark.conf.set(key, old)
+
+
+def _setting(spark: SparkSession, key: str) -> str | None:
+    """A setting of the session, None where it is not set."""
+    try:
+        return spark.conf.get(key, None)
+    except PySparkException as error:
+        if error.getCondition() == "CONFIG_NOT_AVAILABLE":
+            return _HIDDEN
+        raise
 
 
 def delta_coordinate() -> str:

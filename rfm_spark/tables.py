@@ -15,6 +15,7 @@ from functools import cached_property, partial
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from rfm_spark.errors import ConflictError, DataError
 from rfm_spark.schemas import Table
@@ -34,6 +35,14 @@ _CONFLICT = re.compile(
     r"(MetadataChanged|ProtocolChanged)Exception|"
     r"DELTA_(CONCURRENT_|METADATA_CHANGED|PROTOCOL_CHANGED)"
 )
+# All but the transaction's: that one means that a later turn has written the table. A write says
+# itself which rows it replaces, so it may be made again on top of whatever came in between.
+_MAY_BE_REPEATED = re.compile(
+    r"Concurrent(Append|DeleteRead|DeleteDelete|Write)Exception|"
+    r"(MetadataChanged|ProtocolChanged)Exception|"
+    r"DELTA_(CONCURRENT_(APPEND|DELETE_READ|DELETE_DELETE|WRITE)|METADATA_CHANGED|PROTOCOL_CHANGED)"
+)
+_ATTEMPTS = 5
 # Readers without deletion vectors or column mapping can open every table.
 _PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
 # For tables whose changes are followed: the feed needs old files and the log for as long as two
@@ -44,6 +53,9 @@ _FOLLOWED = {
     "delta.logRetentionDuration": "interval 40 days",
     "delta.deletedFileRetentionDuration": "interval 40 days",
 }
+_LEDGER = "runs"
+_APPLICATION = "rfm_spark"
+_WRITES_PER_TURN = 1_000_000
 _NOT_FOLLOWABLE = re.compile(r"RESTORE|REPLACE TABLE|CLONE|CONVERT")
 
 
@@ -55,7 +67,31 @@ class Written:
     rows: int
 
 
-@dataclass(frozen=True)
+@dataclass
+class Fence:
+    """The number that a run's commits bear, so that a table refuses those of an earlier turn.
+
+    Delta keeps the largest number per table and application, and leaves out a write that bears one
+    that is not larger (``txnAppId`` and ``txnVersion``).
+
+    Args:
+        ledger: Id of the table whose versions the turns are.
+        turn: The run's turn.
+        writes: How many writes it has begun.
+    """
+
+    ledger: str
+    turn: int
+    writes: int = 0
+
+    def next_options(self) -> dict[str, str]:
+        """Writer options of the next write."""
+        self.writes += 1
+        number = self.turn * _WRITES_PER_TURN + self.writes
+        return {"txnAppId": f"{_APPLICATION} {self.ledger}", "txnVersion": str(number)}
+
+
+@dataclass
 class Store:
     """Delta tables by name.
 
@@ -66,11 +102,13 @@ class Store:
         spark: A session with Delta Lake.
         location: Folder or URI of path tables, or ``catalog.schema``.
         is_path: Which of the two the location is.
+        fence: What writes bear while a run has its turn.
     """
 
     spark: SparkSession
     location: str
     is_path: bool
+    fence: Fence | None = None
 
     @cached_property
     def queue(self) -> WriteQueue:
@@ -224,22 +262,69 @@ class Store:
         self.queue.add(table.name, lambda: tell(self._write(table, frame, run_id, where)))
 
     def append_later(self, table: Table, frame: DataFrame, run_id: str) -> None:
-        """Add rows in one commit, after what was asked for before and while the caller goes on."""
+        """Add rows in one commit, after what was asked for before and while the caller goes on.
+
+        Such rows do not bear the turn: a run that has lost its turn may still say so.
+        """
         self.queue.add(table.name, partial(self._write, table, frame, run_id, None))
 
-    def _write(self, table: Table, frame: DataFrame, run_id: str, where: str | None) -> Written:
+    def replace_beside(self, table: Table, frame: DataFrame, run_id: str) -> None:
+        """Replace a whole table that no stage looks at, from any thread and regardless of turns."""
+        self._write(table, frame, run_id, "true", {})
+
+    def created(self, table: Table) -> int:
+        """The table's newest version; where there is no such table, it is created."""
+        version = self.version(table.name)
+        if version is None:
+            _retrying(lambda: self._ensure(table))
+            version = self.version(table.name)
+        assert version is not None
+        return version
+
+    def take_turn(self, ledger: Table, row: DataFrame, run_id: str, turn: int) -> bool:
+        """Add a row to the ledger, unless somebody has taken this turn or a later one.
+
+        Args:
+            ledger: The table whose rows say whose turn it is.
+            row: The run's first row.
+            run_id: Kept in the commit.
+            turn: The ledger's version that showed nobody at work, plus one.
+
+        Returns:
+            Whether the row was added; later writes of this store bear the turn.
+        """
+        options = {"txnAppId": f"{_APPLICATION} turn", "txnVersion": str(turn)}
+        try:
+            written = self._write(ledger, row, run_id, None, options)
+        except ConflictError:
+            return False
+        if written.rows:
+            self.fence = Fence(self.table_id(ledger.name), turn)
+        return bool(written.rows)
+
+    def _write(
+        self,
+        table: Table,
+        frame: DataFrame,
+        run_id: str,
+        where: str | None,
+        options: Mapping[str, str] | None = None,
+    ) -> Written:
         commit = f"{run_id} {uuid.uuid4().hex}"
+        if options is None:
+            options = self.fence.next_options() if self.fence and where is not None else {}
 
         def write() -> None:
             self._ensure(table)
             writer = self._ordered(table, frame).writeTo(self.identifier(table.name))
-            writer = writer.option("userMetadata", commit)
+            for key, value in {"userMetadata": commit, **options}.items():
+                writer = writer.option(key, value)
             if where is None:
                 writer.append()
             else:
                 writer.overwrite(F.expr(where))
 
-        _or_conflict(write)
+        _retrying(write)
         return self._written(table.name, commit)
 
     def _ordered(self, table: Table, frame: DataFrame) -> DataFrame:
@@ -297,16 +382,43 @@ class Store:
             if row["userMetadata"] == commit:
                 rows_written = row["operationMetrics"].get("numOutputRows", 0)
                 return Written(row["version"], int(rows_written))
+        self._keep_turn()
         return Written(max(row["version"] for row in rows), 0)
 
+    def _keep_turn(self) -> None:
+        """See that no later run has taken over; then a write that left no commit was an empty one.
 
-def _or_conflict(write: Callable[[], None]) -> None:
+        Raises:
+            ConflictError: One has.
+        """
+        if self.fence is None:
+            return
+        later = self.spark.table(self.identifier(_LEDGER)).where(F.col("turn") > self.fence.turn)
+        if later.limit(1).collect():
+            raise ConflictError(
+                "a later run took this one for dead and has taken over; nothing of this write was "
+                "published. See `rfm-spark runs`"
+            )
+
+
+def _retrying(write: Callable[[], None]) -> None:
+    """Write, and again where somebody else's commit came in between and Delta says it may be.
+
+    Raises:
+        ConflictError: A later run has taken over, or others came in between again and again.
+    """
+    again = Retrying(
+        retry=retry_if_exception(lambda error: bool(_MAY_BE_REPEATED.search(str(error)))),
+        stop=stop_after_attempt(_ATTEMPTS),
+        wait=wait_random_exponential(multiplier=0.5, max=10),
+        reraise=True,
+    )
     try:
-        write()
+        again(write)
     except Exception as error:
         if _CONFLICT.search(str(error)):
             raise ConflictError(
-                "another run changed the same rows at the same time and won; nothing of this "
+                "another program changed the same rows at the same time and won; nothing of this "
                 "write was published, run the command again"
             ) from error
         raise

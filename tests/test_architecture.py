@@ -23,6 +23,7 @@ ALLOWED = {
     "tables": {"schemas", "errors", "write_queue"},
     **{room: {"schemas", "errors", "rules", "jdbc_drivers", "order_statistics"} for room in ROOMS},
     "pipeline": {
+        "added_jars",
         "config",
         "session",
         "tables",

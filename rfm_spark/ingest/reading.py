@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, DataFrameReader, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType
 
@@ -18,7 +18,6 @@ MALFORMED = "_rfm_malformed_row"
 """Column that holds the text of a row that does not parse, and null for all others."""
 
 _TEXT_FORMATS = ("csv", "json")
-_FILE_FORMATS = ("parquet", *_TEXT_FORMATS)
 _UNREADABLE = {
     "PATH_NOT_FOUND": "there is nothing at that place",
     "TABLE_OR_VIEW_NOT_FOUND": "there is no such table",
@@ -84,15 +83,14 @@ def read_source(spark: SparkSession, name: str, place: Place, *, where: str | No
         named = set(referenced_columns(where, known))
         if not named or named - set(partitions):
             keeps = keeps | F.col(MALFORMED).isNotNull()
-        filtered = source.where(keeps)
-        _ = filtered.schema
+        _ = source.select(keeps).schema  # over Connect, a filter alone is not looked at
     except AnalysisException as error:
         columns = ", ".join(column for column in known if column != MALFORMED)
         raise ConfigurationError(
             f"sources.{name}.where: {where!r} does not fit the source: {first_line(error)}; its "
             f"columns are {columns}"
         ) from None
-    return filtered
+    return source.where(keeps)
 
 
 def first_line(error: Exception) -> str:
@@ -113,7 +111,7 @@ def _partition_columns(spark: SparkSession, place: Place) -> list[str]:
     """Columns that a text file's rows have by their folder."""
     if place.format not in _TEXT_FORMATS:
         return []
-    files = spark.read.format("text").options(ignoreCorruptFiles=False, ignoreMissingFiles=False)
+    files = spark.read.format("text")
     for option in ("basePath", "recursiveFileLookup", "pathGlobFilter"):
         if option in place.options:
             files = files.option(option, place.options[option])
@@ -129,16 +127,8 @@ def _loaded(spark: SparkSession, place: Place, partitions: list[str]) -> DataFra
     elif place.format == "jdbc":
         source = reader.format("jdbc").options(**_jdbc_options(place)).load()
     else:
-        source = _file_reader(spark, place).load(str(place.path))
+        source = reader.format(place.format).load(str(place.path))
     return source.withColumn(MALFORMED, F.lit(None).cast("string"))
-
-
-def _file_reader(spark: SparkSession, place: Place) -> DataFrameReader:
-    """A reader that never passes over a file that it cannot read, whatever the session says."""
-    reader = spark.read.format(place.format).options(**place.options)
-    if place.format in _FILE_FORMATS:
-        reader = reader.options(ignoreCorruptFiles=False, ignoreMissingFiles=False)
-    return reader
 
 
 def _text_with_malformed(spark: SparkSession, place: Place, partitions: list[str]) -> DataFrame:
@@ -149,7 +139,13 @@ def _text_with_malformed(spark: SparkSession, place: Place, partitions: list[str
     read columns that stand in another order by their position.
     """
     corrupt = {"columnNameOfCorruptRecord": MALFORMED}
-    inferred = _file_reader(spark, place).options(**corrupt).load(str(place.path)).schema
+    inferred = (
+        spark.read.format(place.format)
+        .options(**place.options)
+        .options(**corrupt)
+        .load(str(place.path))
+        .schema
+    )
     columns = [column for column in inferred if column.name != MALFORMED]
     options: dict[str, Option] = dict(corrupt)
     if place.format == "csv":
@@ -158,7 +154,13 @@ def _text_with_malformed(spark: SparkSession, place: Place, partitions: list[str
         is_named = not any(column.name.endswith(str(i)) for i, column in enumerate(columns))
         options["enforceSchema"] = place.options.get("enforceSchema", not is_named)
     schema = StructType([*columns, StructField(MALFORMED, StringType())])
-    source = _file_reader(spark, place).options(**options).schema(schema).load(str(place.path))
+    source = (
+        spark.read.format(place.format)
+        .options(**place.options)
+        .options(**options)
+        .schema(schema)
+        .load(str(place.path))
+    )
     parses = F.col(MALFORMED).isNull()
     kept = []
     for column in columns:
@@ -233,7 +235,7 @@ def _nanosecond_columns(spark: SparkSession, place: Place) -> list[str]:
     try:
         before = spark.conf.get(key, None)
         spark.conf.set(key, "true")
-        source = _file_reader(spark, place).load(str(place.path))
+        source = spark.read.format(place.format).options(**place.options).load(str(place.path))
         names = [name for name, type_ in source.dtypes if type_ == "bigint"]
         sizes = [F.max(F.abs(F.col(f"`{name}`"))) for name in names]
         found = source.limit(1000).agg(*sizes).collect()[0] if names else ()

@@ -27,6 +27,7 @@ def backfill(
     dates: Collection[date],
     *,
     last: date,
+    patience: float,
 ) -> None:
     """Run every date that is not up to date, oldest first; each is a run of its own in ``runs``.
 
@@ -39,6 +40,7 @@ def backfill(
         display: Where progress goes.
         dates: Snapshot dates, at least one; the range starts with the first of them.
         last: Where the range ends, included.
+        patience: Seconds to wait for another run that writes the same store, for each date.
 
     Raises:
         RfmSparkError: Whatever a stage refuses; the dates before it are done.
@@ -58,6 +60,7 @@ def backfill(
                 command=COMMAND,
                 snapshot_date=day,
                 work=partial(run, snapshot_date=day, retrain=False),
+                patience=patience,
             )
         waiting.remove(day)
         done += 1

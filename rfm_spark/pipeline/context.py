@@ -49,6 +49,7 @@ class Run:
 
     run_id: str
     command: str
+    turn: int | None = None
     input_versions: dict[str, int] = field(default_factory=dict)
     output_versions: dict[str, int] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)

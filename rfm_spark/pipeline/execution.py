@@ -23,6 +23,7 @@ _FILE_FAULTS = re.compile(
     r"\[(FAILED_READ_FILE|CANNOT_READ_FILE_FOOTER|PARQUET_TYPE_ILLEGAL|FAILED_JDBC|"
     r"MALFORMED_RECORD_IN_PARSING)[.\w]*\] [^\n]*"
 )
+PATIENCE_SECONDS = 600.0
 Result = TypeVar("Result")
 _OTHER_HEADER = "CSV header does not conform to the schema"
 
@@ -35,8 +36,18 @@ def execute(
     command: str,
     snapshot_date: date | None,
     work: Callable[[Context], None],
+    patience: float = PATIENCE_SECONDS,
 ) -> Context:
     """Run a stage under the run's own Spark settings, and keep a ledger of it.
+
+    Args:
+        spark: The session.
+        configuration: Settings and rule map.
+        display: Where progress goes.
+        command: Which command it is.
+        snapshot_date: The date that it is about, if any.
+        work: The stage.
+        patience: Seconds to wait for another run that writes the same store.
 
     Raises:
         RfmSparkError: Whatever the stage refuses, or Spark finds wrong with the data.
@@ -45,7 +56,7 @@ def execute(
     with (
         run_settings(spark, configuration.settings.timezone),
         closing(context.store.queue),
-        ledger.recorded(context, snapshot_date),
+        ledger.recorded(context, snapshot_date, patience),
         _data_errors(),
     ):
         work(context)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import date, datetime, timezone
 
-from pyspark.sql import Column, Row
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from rfm_spark import __version__, schemas
 from rfm_spark.errors import RfmSparkError
 from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.turns import this_process, turn
 
 SUCCEEDED, FAILED, STARTED, STALE = "succeeded", "failed", "started", "stale"
+LOOKING = ("describe",)
 UNFINISHED = "killed or running"
 _LABELS = "customer_segments"
 
@@ -25,25 +27,42 @@ def new_run_id() -> str:
 
 
 @contextmanager
-def recorded(context: Context, snapshot_date: date | None) -> Iterator[None]:
+def recorded(context: Context, snapshot_date: date | None, patience: float) -> Iterator[None]:
     """Append ``started`` before the work and the final status after it; writes ``runs``.
 
-    A run that was started and has no final row was killed.
+    A run that was started and has no final row was killed. What writes the store has its turn
+    meanwhile.
+
+    Args:
+        context: The run.
+        snapshot_date: The date that it is about, if any.
+        patience: Seconds to wait for another run that is at work.
+
+    Raises:
+        ConflictError: Another run is at work.
     """
     started = datetime.now(timezone.utc)
-    _append(context, snapshot_date, STARTED, started)
-    try:
-        yield
-        context.store.queue.settle()
-    except BaseException as error:
-        with suppress(Exception):
+
+    def first_row() -> DataFrame:
+        times = {"started": started, "ended": None}
+        return _frame(context, [_record(context, snapshot_date, STARTED, None) | times])
+
+    if context.run.command in LOOKING:
+        context.store.append_later(schemas.RUNS, first_row(), context.run.run_id)
+        held: AbstractContextManager[None] = nullcontext()
+    else:
+        held = turn(context, first_row, patience)
+    with held:
+        try:
+            yield
             context.store.queue.settle()
-        with suppress(Exception):  # the error itself matters more than its line in the ledger
-            _append(context, snapshot_date, FAILED, started, error=_sentence(error))
-            context.store.queue.settle()
-        raise
-    _append(context, snapshot_date, SUCCEEDED, started)
-    context.store.queue.settle()
+        except BaseException as error:
+            with suppress(Exception):
+                context.store.queue.settle()
+            with suppress(Exception):  # the error matters more than its line in the ledger
+                _append_end(context, snapshot_date, FAILED, started, error=_sentence(error))
+            raise
+        _append_end(context, snapshot_date, SUCCEEDED, started)
 
 
 def last_success(context: Context, *, output: str, snapshot_date: date) -> Row | None:
@@ -71,7 +90,7 @@ def unfinished_since(context: Context, success: Row, *, snapshot_date: date) -> 
     )
     later = runs.where(
         (F.col("started") > F.lit(success["started"]))
-        & ~F.col("command").isin("describe", "export")
+        & ~F.col("command").isin(*LOOKING, "export")
         & (F.col("status") != STALE)
     )
     has_written = F.cardinality("output_versions") > 0
@@ -135,7 +154,7 @@ def _version_of(table: str) -> Column:
     return F.try_element_at("output_versions", F.lit(table))
 
 
-def _append(
+def _append_end(
     context: Context,
     snapshot_date: date | None,
     status: str,
@@ -143,9 +162,9 @@ def _append(
     *,
     error: str | None = None,
 ) -> None:
-    ended = None if status == STARTED else datetime.now(timezone.utc)
-    times = {"started": started, "ended": ended}
+    times = {"started": started, "ended": datetime.now(timezone.utc)}
     _write(context, [_record(context, snapshot_date, status, error) | times])
+    context.store.queue.settle()
 
 
 def _record(
@@ -163,14 +182,19 @@ def _record(
         "output_versions": run.output_versions,
         "rows": run.rows,
         "error": error,
+        "turn": run.turn,
+        "process": this_process(),
     }
 
 
 def _write(context: Context, records: Sequence[Mapping[str, object]]) -> None:
+    context.store.append_later(schemas.RUNS, _frame(context, records), context.run.run_id)
+
+
+def _frame(context: Context, records: Sequence[Mapping[str, object]]) -> DataFrame:
     table = schemas.RUNS
     rows = [tuple(record[name] for name in table.columns) for record in records]
-    frame = context.spark.createDataFrame(rows, table.ddl).repartition(1)
-    context.store.append_later(table, frame, context.run.run_id)
+    return context.spark.createDataFrame(rows, table.ddl).repartition(1)
 
 
 def _sentence(error: BaseException) -> str:

@@ -36,7 +36,7 @@ from rfm_spark.schemas.fields import (
 )
 from rfm_spark.schemas.models import DRIFT, K_SWEEP, MODELS, SCORE_THRESHOLDS
 from rfm_spark.schemas.movement import SEGMENT_STABILITY, segment_migrations, segment_outlook
-from rfm_spark.schemas.runs import RUNS
+from rfm_spark.schemas.runs import RUN_SIGNS, RUNS
 from rfm_spark.schemas.segments import (
     KINDS,
     RESERVED_COLUMNS,
@@ -64,6 +64,7 @@ __all__ = [
     "REJECTED_TRANSACTIONS",
     "RESERVED_COLUMNS",
     "RUNS",
+    "RUN_SIGNS",
     "SCORE_COLUMNS",
     "SCORE_THRESHOLDS",
     "SEGMENT_EVENTS",

@@ -24,5 +24,17 @@ RUNS = Table(
         Field("output_versions", "map<string,bigint>", "table versions written"),
         Field("rows", "map<string,bigint>", "rows written per table"),
         Field("error", "string"),
+        Field("turn", "bigint", "order in which runs wrote the store; null: only looked at it"),
+        Field("process", "string", "machine and process, to tell a killed run from one at work"),
+    ),
+)
+
+RUN_SIGNS = Table(
+    "run_signs",
+    "technical: the last sign of life of the run that is at work, if it takes over a minute",
+    (
+        key("run_id", "string"),
+        key("signs", "bigint", "how many it has given"),
+        key("given", "timestamp"),
     ),
 )
