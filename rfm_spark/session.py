@@ -66,7 +66,7 @@ def spark_session(
     """
     if not verbose:
         _leave_errors_to_us()
-    if (found := SparkSession.getActiveSession()) is not None:
+    if (found := _running()) is not None:
         _bring(found, drivers)
         yield found
         return
@@ -164,6 +164,14 @@ def _leave_errors_to_us() -> None:
 def _is_managed() -> bool:
     """Databricks and Spark Connect: the session belongs to somebody else."""
     return "DATABRICKS_RUNTIME_VERSION" in os.environ or bool(os.environ.get("SPARK_REMOTE"))
+
+
+def _running() -> SparkSession | None:
+    """The session of this thread, else that of the program."""
+    try:
+        return SparkSession.active()
+    except PySparkException:
+        return None
 
 
 def _start(app_name: str, *, verbose: bool) -> SparkSession:

@@ -15,7 +15,14 @@ from functools import cached_property, partial
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import (
+    Retrying,
+    retry_if_exception,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_fixed,
+    wait_random_exponential,
+)
 
 from rfm_spark.errors import ConflictError, DataError
 from rfm_spark.schemas import Table
@@ -273,12 +280,19 @@ class Store:
         self._write(table, frame, run_id, "true", {})
 
     def created(self, table: Table) -> int:
-        """The table's newest version; where there is no such table, it is created."""
-        version = self.version(table.name)
-        if version is None:
-            _retrying(lambda: self._ensure(table))
-            version = self.version(table.name)
-        assert version is not None
+        """The table's newest version; where there is no such table, it is created.
+
+        Raises:
+            DataError: The place is taken, also a little later: another run may be creating it.
+        """
+        again = Retrying(
+            retry=retry_if_exception_type(DataError),
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=wait_fixed(1),
+            reraise=True,
+        )
+        while (version := self.version(table.name)) is None:
+            again(lambda: _retrying(lambda: self._ensure(table)))
         return version
 
     def take_turn(self, ledger: Table, row: DataFrame, run_id: str, turn: int) -> bool:

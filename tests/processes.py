@@ -1,0 +1,74 @@
+"""The program in processes of its own, for tests of what several of them do to each other."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from conftest import INTERPRETED, Project
+
+# Processes that live for seconds: code that is compiled once and quickly.
+_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:MetaspaceSize=256m"
+_CONF = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    **INTERPRETED,
+}
+
+
+def submit_args(master: str = "local[2]", **conf: str) -> str:
+    """PYSPARK_SUBMIT_ARGS for a short life."""
+    settings = " ".join(f"--conf {key}={value}" for key, value in {**_CONF, **conf}.items())
+    return f"--master {master} --driver-memory 1g --driver-java-options '{_JVM}' {settings} "
+
+
+@contextmanager
+def program(
+    project: Project, *arguments: str, code: Path | None = None, **environment: str
+) -> Iterator[subprocess.Popen[str]]:
+    """Start a command; at the end of the block it is waited for.
+
+    Args:
+        project: Whose configuration it takes.
+        arguments: Command and its arguments.
+        code: A program that ends in ``rfm_spark.cli.main``, instead of that alone.
+        environment: Beside this process's.
+    """
+    what = [str(code)] if code else ["-m", "rfm_spark.cli"]
+    command, *others = arguments
+    given = {"PYSPARK_SUBMIT_ARGS": submit_args() + "pyspark-shell", **environment}
+    with subprocess.Popen(
+        [sys.executable, *what, command, "--config", str(project.config), *others],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **given},
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        except BaseException:
+            kill(process)
+            raise
+        process.wait()
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    """All that it prints until it ends."""
+    assert process.stdout is not None
+    text = process.stdout.read()
+    process.wait()
+    return text
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """SIGKILL for the driver and its JVM."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
