@@ -8,8 +8,9 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import date, timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rfm_spark import __version__
@@ -88,11 +89,21 @@ def _parser() -> argparse.ArgumentParser:
 
     ingest = command("ingest", "read the raw log of some days, clean it, write daily facts", common)
     ingest.add_argument("--from", dest="first", type=_day, metavar="YYYY-MM-DD", help="first day")
-    ingest.add_argument(
-        "--to", dest="last", type=_day, required=True, metavar="YYYY-MM-DD", help="last day"
+    upto = ingest.add_mutually_exclusive_group(required=True)
+    upto.add_argument("--to", dest="last", type=_day, metavar="YYYY-MM-DD", help="last day")
+    upto.add_argument(
+        "--snapshot-date",
+        type=_day,
+        metavar="YYYY-MM-DD",
+        help="the day after the last day, for schedulers that know but one date",
     )
     command("features", "compute RFM and AUM of every customer", common, dated)
-    command("train", "cut score edges, sweep k, fit the clusters", common, dated)
+    train = command("train", "cut score edges, sweep k, fit the clusters", common, dated)
+    train.add_argument(
+        "--if-due",
+        action="store_true",
+        help="only where `run` would: without a model, or where `retrain` asks for one",
+    )
     segment = command(
         "segment", "score and label every customer, describe the segments", common, dated
     )
@@ -142,6 +153,17 @@ def _parser() -> argparse.ArgumentParser:
         help="two segments side by side, instead",
     )
     describe.add_argument("--kind", choices=["rfm", "cluster"], help="of segments to compare")
+    command("maintain", "put small files together, remove old files and rows", common)
+    forget = command(
+        "forget", "remove customers from every table and from the files of the store", common
+    )
+    forget.add_argument(
+        "--customers",
+        type=_file,
+        required=True,
+        metavar="FILE",
+        help="their ids, one on a line (UTF-8)",
+    )
     command("check", "check configuration and rule map, without data and without Java", common)
     command("schema", "print the JSON Schema of the configuration, for editors")
     return parser
@@ -189,6 +211,18 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _file(text: str) -> list[str]:
+    """The lines of a file, without empty ones and without a heading."""
+    try:
+        lines = Path(text).read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise argparse.ArgumentTypeError(f"{text} cannot be read: {error}") from None
+    ids = [line for line in lines if line.strip() and line != "customer_id"]
+    if not ids:
+        raise argparse.ArgumentTypeError(f"{text} names no customer")
+    return ids
+
+
 def _seconds(text: str) -> float:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of seconds")
@@ -207,8 +241,8 @@ def _execute(
     display: TerminalDisplay | JsonDisplay,
 ) -> None:
     """Start Spark and run a stage. Spark is imported here, so that the rest answers at once."""
-    if getattr(options, "first", None) and options.first > options.last:
-        raise ConfigurationError(f"--from {options.first} lies after --to {options.last}")
+    if getattr(options, "first", None) and options.first > (last := _last_day(options)):
+        raise ConfigurationError(f"--from {options.first} lies after the last day, {last}")
     for day in getattr(options, "compare_to", ()):
         if day >= options.snapshot_date:
             raise ConfigurationError(
@@ -238,9 +272,11 @@ def _execute(
 
     snapshot_date: date | None = getattr(options, "snapshot_date", None)
     work: dict[str, Callable[[Context], None]] = {
-        "ingest": lambda c: pipeline.ingest(c, first=options.first, last=options.last),
+        "ingest": lambda c: pipeline.ingest(c, first=options.first, last=_last_day(options)),
         "features": lambda c: pipeline.features(c, snapshot_date=options.snapshot_date),
-        "train": lambda c: pipeline.train(c, snapshot_date=options.snapshot_date),
+        "train": lambda c: (pipeline.train_if_due if options.if_due else pipeline.train)(
+            c, snapshot_date=options.snapshot_date
+        ),
         "segment": lambda c: pipeline.segment(
             c, snapshot_date=options.snapshot_date, compare_to=options.compare_to
         ),
@@ -251,6 +287,8 @@ def _execute(
             c, name=options.name, snapshot_date=options.snapshot_date
         ),
         "describe": lambda c: _describe(c, options),
+        "maintain": pipeline.maintain,
+        "forget": lambda c: pipeline.forget(c, customers=options.customers),
     }
     display.working("starting Spark")
     drivers = {driver_of(url) for url in configuration.settings.sources.jdbc_urls} - {None}
@@ -283,6 +321,11 @@ def _execute(
             assert snapshot_date is not None
             show(work=lambda c: show_segments(c, display, snapshot_date))
     display.done(time.monotonic() - start, configuration.settings.store)
+
+
+def _last_day(options: argparse.Namespace) -> date:
+    last: date = options.last or options.snapshot_date - timedelta(days=1)
+    return last
 
 
 def _describe(context: Context, options: argparse.Namespace) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -26,6 +27,7 @@ from tenacity import (
 
 from rfm_spark.errors import ConflictError, DataError
 from rfm_spark.schemas import Table
+from rfm_spark.session import temporarily
 from rfm_spark.write_queue import WriteQueue
 
 _MISSING = {
@@ -63,7 +65,12 @@ _FOLLOWED = {
 _LEDGER = "runs"
 _APPLICATION = "rfm_spark"
 _WRITES_PER_TURN = 1_000_000
-_NOT_FOLLOWABLE = re.compile(r"RESTORE|REPLACE TABLE|CLONE|CONVERT")
+# MERGE: customers were erased, and with them the feed of it.
+_NOT_FOLLOWABLE = re.compile(r"RESTORE|REPLACE TABLE|CLONE|CONVERT|MERGE")
+_RETENTION_CHECK = "spark.databricks.delta.retentionDurationCheck.enabled"
+# Smallest and largest values per file would keep customer ids in the log, where VACUUM leaves them;
+# files are found by their partition.
+_NO_STATISTICS = {"delta.dataSkippingNumIndexedCols": "0"}
 
 
 @dataclass(frozen=True)
@@ -220,7 +227,12 @@ class Store:
             for field in table.fields
         )
         partition = ", ".join(_quoted(name) for name in table.partition_by)
-        properties = _listed(_PROPERTIES | (_FOLLOWED if table.is_followed else {}))
+        has_ids = any(name.endswith("customer_id") for name in table.columns)
+        properties = _listed(
+            _PROPERTIES
+            | (_FOLLOWED if table.is_followed else {})
+            | (_NO_STATISTICS if has_ids else {})
+        )
         try:
             self.spark.sql(
                 f"CREATE TABLE IF NOT EXISTS {self.identifier(table.name)} ({columns}) USING delta "
@@ -294,6 +306,58 @@ class Store:
         while (version := self.version(table.name)) is None:
             again(lambda: _retrying(lambda: self._ensure(table)))
         return version
+
+    def delete(self, table: str, where: str) -> int:
+        """Remove the rows that a predicate selects; gives their number.
+
+        The predicate is kept in the table's log, so it must not hold customer ids.
+        """
+        return self._removed(f"DELETE FROM {self.identifier(table)} WHERE {where}")
+
+    def delete_matching(self, table: str, keys: DataFrame, match: str) -> int:
+        """Remove the rows of a table (``t``) that match one of the keys (``s``)."""
+        with _view(keys) as view:
+            return self._removed(
+                f"MERGE INTO {self.identifier(table)} AS t USING {view} AS s ON {match} "
+                "WHEN MATCHED THEN DELETE"
+            )
+
+    def update_matching(
+        self, table: str, keys: DataFrame, match: str, values: Mapping[str, str]
+    ) -> None:
+        """Set columns in the rows of a table (``t``) that match a key (``s``); one each."""
+        assignments = ", ".join(f"{name} = {value}" for name, value in values.items())
+        with _view(keys) as view:
+            self.spark.sql(
+                f"MERGE INTO {self.identifier(table)} AS t USING {view} AS s ON {match} "
+                f"WHEN MATCHED THEN UPDATE SET {assignments}"
+            ).collect()
+
+    def _removed(self, statement: str) -> int:
+        self.queue.settle()
+        rows = self.spark.sql(statement).collect()
+        return int(rows[0].asDict().get("num_deleted_rows", rows[0][0]))
+
+    def optimize(self, table: str) -> tuple[int, int]:
+        """Put small files together; gives the numbers of files made and of files replaced."""
+        self.queue.settle()
+        metrics = self.spark.sql(f"OPTIMIZE {self.identifier(table)}").collect()[0]["metrics"]
+        return metrics["numFilesAdded"], metrics["numFilesRemoved"]
+
+    def vacuum(self, table: str, *, retain_nothing: bool = False) -> None:
+        """Remove files that no version within the table's retention needs.
+
+        Args:
+            table: Which table.
+            retain_nothing: Keep the newest version alone.
+        """
+        self.queue.settle()
+        statement = f"VACUUM {self.identifier(table)}"
+        if not retain_nothing:
+            self.spark.sql(statement).collect()
+            return
+        with temporarily(self.spark, {_RETENTION_CHECK: "false"}):
+            self.spark.sql(f"{statement} RETAIN 0 HOURS").collect()
 
     def take_turn(self, ledger: Table, row: DataFrame, run_id: str, turn: int) -> bool:
         """Add a row to the ledger, unless somebody has taken this turn or a later one.
@@ -436,6 +500,17 @@ def _retrying(write: Callable[[], None]) -> None:
                 "write was published, run the command again"
             ) from error
         raise
+
+
+@contextmanager
+def _view(keys: DataFrame) -> Iterator[str]:
+    """A name for a frame in SQL, so that what it holds does not get into a table's log."""
+    name = f"rfm_spark_{uuid.uuid4().hex}"
+    keys.createOrReplaceTempView(name)
+    try:
+        yield name
+    finally:
+        keys.sparkSession.catalog.dropTempView(name)
 
 
 def _listed(properties: Mapping[str, str]) -> str:

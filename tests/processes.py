@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from conftest import INTERPRETED, Project
+from conftest import INTERPRETED, PROJECT, Project
 
 # Processes that live for seconds: code that is compiled once and quickly.
 _JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:MetaspaceSize=256m"
@@ -31,7 +31,11 @@ def submit_args(master: str = "local[2]", **conf: str) -> str:
 
 @contextmanager
 def program(
-    project: Project, *arguments: str, code: Path | None = None, **environment: str
+    project: Project,
+    *arguments: str,
+    code: Path | None = None,
+    point: str | None = None,
+    **environment: str,
 ) -> Iterator[subprocess.Popen[str]]:
     """Start a command; at the end of the block it is waited for.
 
@@ -39,9 +43,10 @@ def program(
         project: Whose configuration it takes.
         arguments: Command and its arguments.
         code: A program that ends in ``rfm_spark.cli.main``, instead of that alone.
+        point: The first argument of that program.
         environment: Beside this process's.
     """
-    what = [str(code)] if code else ["-m", "rfm_spark.cli"]
+    what = [str(code), str(point)] if code else ["-m", "rfm_spark.cli"]
     command, *others = arguments
     given = {"PYSPARK_SUBMIT_ARGS": submit_args() + "pyspark-shell", **environment}
     with subprocess.Popen(
@@ -49,7 +54,7 @@ def program(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", **given},
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "PYTHONUNBUFFERED": "1", **given},
         start_new_session=True,
     ) as process:
         try:

@@ -38,7 +38,9 @@ class Configuration:
         Where the store is, what is exported and how a database is logged into are none of these;
         secrets are not hashed.
         """
-        settings = self.settings.model_dump(mode="json", exclude={"exports", "store", "model_dir"})
+        settings = self.settings.model_dump(
+            mode="json", exclude={"exports", "maintain", "store", "model_dir"}
+        )
         for source in settings["sources"].values():
             if source is not None:
                 source.pop("properties", None)

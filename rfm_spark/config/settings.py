@@ -15,6 +15,7 @@ from rfm_spark.config.clustering import (
     Share,
 )
 from rfm_spark.config.exports import Export
+from rfm_spark.config.maintenance import MaintenanceSettings
 from rfm_spark.config.naming import digest, known
 from rfm_spark.config.outlook import OutlookSettings
 from rfm_spark.config.scoring import ScoringSettings
@@ -60,6 +61,7 @@ class RfmSettings(Settings):
     retrain: RetrainSettings = RetrainSettings()
     drift: DriftSettings = DriftSettings()
     outlook: OutlookSettings = OutlookSettings()
+    maintain: MaintenanceSettings = MaintenanceSettings()
     exports: dict[str, Export] = Field({}, description="name: settings; see `export --to`")
 
     @field_validator("store")

@@ -6,8 +6,10 @@ from rfm_spark.pipeline.context import Context, Display, Run
 from rfm_spark.pipeline.exploration import describe
 from rfm_spark.pipeline.exports import export
 from rfm_spark.pipeline.features import features
+from rfm_spark.pipeline.forgetting import forget
 from rfm_spark.pipeline.ingest import ingest
-from rfm_spark.pipeline.run import run
+from rfm_spark.pipeline.maintenance import maintain
+from rfm_spark.pipeline.run import run, train_if_due
 from rfm_spark.pipeline.segment import segment
 from rfm_spark.pipeline.train import train
 
@@ -20,8 +22,11 @@ __all__ = [
     "describe",
     "export",
     "features",
+    "forget",
     "ingest",
+    "maintain",
     "run",
     "segment",
     "train",
+    "train_if_due",
 ]

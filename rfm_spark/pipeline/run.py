@@ -35,13 +35,29 @@ def run(context: Context, *, snapshot_date: date, retrain: bool) -> None:
     else:
         features(context, snapshot_date=snapshot_date)
         is_current = False
-    why = "asked for" if retrain else None
-    if not retrain and not is_current:
-        why = why_train(context, snapshot_date=snapshot_date)
-    if why is not None:
-        context.display.note(f"a new model: {why}")
-        train(context, snapshot_date=snapshot_date)
+    if retrain:
+        _train(context, "asked for", snapshot_date=snapshot_date)
+    elif not is_current:
+        train_if_due(context, snapshot_date=snapshot_date)
     if is_current:
         context.display.note(f"segments of {snapshot_date} are up to date")
     else:
         segment(context, snapshot_date=snapshot_date)
+
+
+def train_if_due(context: Context, *, snapshot_date: date) -> None:
+    """Fit a model where there is none for the date, or where `retrain` asks for another one.
+
+    Raises:
+        RfmSparkError: Whatever :func:`train` refuses.
+    """
+    why = why_train(context, snapshot_date=snapshot_date)
+    if why is None:
+        context.display.note("the model in force stays")
+    else:
+        _train(context, why, snapshot_date=snapshot_date)
+
+
+def _train(context: Context, why: str, *, snapshot_date: date) -> None:
+    context.display.note(f"a new model: {why}")
+    train(context, snapshot_date=snapshot_date)

@@ -15,7 +15,7 @@ from pyspark.sql import Row
 from rfm_spark import __version__, schemas
 from rfm_spark.features import updating
 from rfm_spark.pipeline import customers, events, extra_features, ledger
-from rfm_spark.pipeline.context import Context, identity_of, number_of
+from rfm_spark.pipeline.context import Context, features_on, identity_of, number_of
 from rfm_spark.pipeline.earlier import FEED_IS_GONE
 from rfm_spark.pipeline.ingest import is_everything_in
 from rfm_spark.pipeline.logs import fingerprint_name
@@ -36,7 +36,7 @@ def is_up_to_date(context: Context, snapshot_date: date) -> bool:
 def features_are_current(context: Context, snapshot_date: date) -> bool:
     """Whether ``customer_features`` of a date are what they would be now."""
     written = _last_run(context, snapshot_date, "customer_features")
-    if written is None:
+    if written is None or not features_on(context, snapshot_date).limit(1).collect():
         return False
     seen = _seen(written)
     facts = ["customer_daily"]

@@ -46,6 +46,29 @@ from rfm_spark.schemas.segments import (
     segment_profiles,
 )
 
+TABLE_NAMES = (
+    "customer_daily",
+    "balance_daily",
+    "rejected_transactions",
+    "ingest_report",
+    "feature_state",
+    "customer_features",
+    "score_thresholds",
+    "k_sweep",
+    "models",
+    "customer_segments",
+    "drift",
+    "segment_profiles",
+    "segment_separation",
+    "segment_events",
+    "segment_migrations",
+    "segment_stability",
+    "segment_outlook",
+    "runs",
+    "run_signs",
+)
+"""Every table that a store may hold."""
+
 __all__ = [
     "AMOUNT_DIGITS",
     "AUM_FEATURES",
@@ -72,6 +95,7 @@ __all__ = [
     "SEGMENT_STABILITY",
     "STATE_AMOUNTS",
     "STATE_COUNTS",
+    "TABLE_NAMES",
     "WHOLE_FEATURES",
     "Field",
     "Table",

@@ -1,0 +1,183 @@
+"""A kill at any moment, and the same command again: the tables of an undisturbed run."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import Project
+from processes import program, said
+from pyspark.ml.util import JavaMLWriter
+from stores import assert_same_tables, tables_of
+from test_pipeline import SNAPSHOT, life, make_log
+
+from rfm_spark.tables import Store
+
+pytestmark = pytest.mark.slow
+EARLIER = "2024-01-20"
+CONFIG = """
+    store: ./warehouse
+    timezone: Africa/Lagos
+    sources:
+      transactions:
+        format: csv
+        path: ./log
+        options: {header: true}
+        columns: {customer_id: user, transaction_ts: at, amount: paid, order_id: basket}
+      balances:
+        kind: snapshot
+        format: csv
+        path: ./balances.csv
+        options: {header: true}
+        columns: {customer_id: user, account_id: account, balance_date: day, balance: balance}
+      events:
+        format: csv
+        path: ./events.csv
+        options: {header: true}
+        columns: {customer_id: user, event_ts: at, event: kind}
+    max_rejected_share: 0.5
+    retrain: {every_days: 1}
+    clustering: {k_range: [2, 3], seeds: 1, max_iter: 10}
+"""
+RUN = ("run", "--snapshot-date", SNAPSHOT)
+WRITTEN = {
+    "balance_daily",
+    "customer_daily",
+    "customer_features",
+    "customer_segments",
+    "drift",
+    "feature_state",
+    "ingest_report",
+    "k_sweep",
+    "models",
+    "rejected_transactions",
+    "runs",
+    "score_thresholds",
+    "segment_events",
+    "segment_migrations",
+    "segment_outlook",
+    "segment_profiles",
+    "segment_separation",
+    "segment_stability",
+}
+
+
+@pytest.fixture(scope="module")
+def first_date(spark, tmp_path_factory) -> Project:
+    """A shop with balances and events, and one date done."""
+    project = Project(tmp_path_factory.mktemp("kills") / "shop")
+    project.folder.mkdir()
+    project.configure(CONFIG)
+    make_log(project, [*life(12), ("c001", "2024-01-25", "twelve", "o"), ("", "2024-01-26", 1, "")])
+    balances = [f"c{n:03},x,2024-01-{day},{n * day}.50" for n in range(12) for day in (15, 24, 31)]
+    text = "\n".join(["user,account,day,balance", *balances, "c001,x,2024-01-28,much"])
+    (project.folder / "balances.csv").write_text(text + "\n")
+    (project.folder / "events.csv").write_text(
+        "user,at,kind\nc001,2024-01-05,coupon\nc002,2024-01-25,coupon\n,2024-01-26,coupon\n"
+    )
+    assert project.rfm("run", "--snapshot-date", EARLIER) == 0
+    return project
+
+
+def copy_of(project: Project, folder: Path) -> Project:
+    shutil.copytree(project.folder, folder)
+    return Project(folder)
+
+
+class Points:
+    """Copies of a store as a kill would leave it, at each write of a run.
+
+    Delta makes a write with its last file, the commit; what is there without that file is what a
+    kill at any moment of the write leaves. So is what a pipeline is saved as, without some files.
+    """
+
+    def __init__(self, project: Project, folder: Path) -> None:
+        self.project = project
+        self.folder = folder
+        self.copies: list[tuple[str, Project]] = []
+        self.lock = threading.RLock()  # one thread writes while another goes on
+
+    def copy(self, name: str) -> Path:
+        copy = copy_of(self.project, self.folder / f"{len(self.copies):02} {name}")
+        self.copies.append((name, copy))
+        return copy.folder / "warehouse"
+
+    def written(self, table: str) -> None:
+        """Keep the store as it was before the newest commit of a table, its files being there."""
+        logs = sorted((self.copy(table) / table / "_delta_log").glob("*.json"))
+        logs[-1].unlink()
+        logs[-1].with_name(f".{logs[-1].name}.crc").unlink(missing_ok=True)
+        logs[-1].with_suffix(".crc").unlink(missing_ok=True)
+        logs[-1].with_name(f".{logs[-1].stem}.crc.crc").unlink(missing_ok=True)
+
+    def saved(self, path: str) -> None:
+        """Keep a pipeline of which only half of the files are there."""
+        there = self.copy("pipeline") / Path(path).relative_to(self.project.folder / "warehouse")
+        for file in sorted(there.rglob("*"))[::2]:
+            if file.is_file():
+                file.unlink()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(first_date, tmp_path_factory) -> tuple[Project, Points]:
+    """The second date by a run that nobody disturbs, and copies at each of its points."""
+    folder = tmp_path_factory.mktemp("points")
+    project = copy_of(first_date, folder / "undisturbed")
+    points = Points(project, folder)
+    write, save = Store._write, JavaMLWriter.save
+
+    def watched(store, table, *arguments):
+        with points.lock:
+            written = write(store, table, *arguments)
+            points.written(table.name)
+        return written
+
+    def watched_save(writer, path):
+        with points.lock:
+            save(writer, path)
+            points.saved(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "_write", watched)
+        patch.setattr(JavaMLWriter, "save", watched_save)
+        assert project.rfm(*RUN) == 0
+    return project, points
+
+
+def test_a_kill_in_any_write_leaves_nothing_that_the_same_command_does_not_mend(
+    undisturbed,
+) -> None:
+    project, points = undisturbed
+    assert {name for name, _ in points.copies} == WRITTEN | {"pipeline"}
+    for name, killed in points.copies:
+        disturbed = tables_of(killed.folder / "warehouse")
+        assert name == "runs" or disturbed != tables_of(project.folder / "warehouse"), name
+        assert killed.rfm(*RUN) == 0, name
+        assert_same_tables(killed.folder / "warehouse", project.folder / "warehouse")
+        shutil.rmtree(killed.folder)
+
+
+def test_drivers_that_are_killed_again_and_again_end_where_an_undisturbed_one_does(
+    first_date, undisturbed, tmp_path
+) -> None:
+    """Real processes, each killed with its JVM (SIGKILL), on one store."""
+    project = copy_of(first_date, tmp_path / "shop")
+    for point in (
+        "runs after",
+        "customer_daily during",
+        "feature_state after",
+        "pipeline",
+        "models before",
+        "customer_segments during",
+        "segment_profiles after",
+    ):
+        code = Path(__file__).with_name("killed.py")
+        with program(project, *RUN, code=code, point=point) as process:
+            text = said(process)
+        assert process.returncode == -9, (point, text)
+    with program(project, *RUN) as process:
+        text = said(process)
+    assert process.returncode == 0, text
+    assert_same_tables(project.folder / "warehouse", undisturbed[0].folder / "warehouse")

@@ -1,0 +1,188 @@
+"""Keeping a store: small files, old rows, and people who want to be forgotten."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import Project
+from deltalake import DeltaTable
+from pyspark.sql import functions as F
+from stores import rows_of, tables_of
+from test_history import APRIL, FEBRUARY, MARCH, QUARTER, new_project
+from test_pipeline import CONFIG, SNAPSHOT, life, make_log
+
+EARLIER = "2024-01-20"
+SCORING = "    scoring: {method: rank, bins: 3, rules: klaviyo_6}\n"
+BALANCES = """      balances:
+        kind: snapshot
+        format: csv
+        path: ./balances.csv
+        options: {header: true}
+        columns: {customer_id: user, account_id: account, balance_date: day, balance: balance}
+"""
+
+
+def holding(folder: Path, word: str) -> set[str]:
+    """Tables and logs whose files hold a word, in any cell or line."""
+    found = set()
+    for file in folder.rglob("*"):
+        if file.suffix == ".parquet":
+            table = pq.read_table(file, partitioning=None)
+            texts = [json.dumps(row, default=str) for row in table.to_pylist()]
+            hit = any(word in text for text in texts)
+        else:
+            hit = file.is_file() and word.encode() in file.read_bytes()
+        if hit:
+            place = file.relative_to(folder)
+            found.add(f"{place.parts[0]}{' log' if '_delta_log' in place.parts else ''}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def members(spark, tmp_path_factory) -> Project:
+    """A shop of two dates; equal values are parted by customer, and some rows are rejected."""
+    project = Project(tmp_path_factory.mktemp("members") / "shop")
+    project.folder.mkdir()
+    head, tail = CONFIG.split("    clustering")
+    project.configure(
+        f"{head.rstrip()}\n{BALANCES}{SCORING}    max_rejected_share: 0.5\n    clustering{tail}"
+    )
+    rows = [*life(12), ("c007", "2024-01-15", "seven", "o"), ("c001", "2024-01-15", "one", "o")]
+    make_log(project, rows)
+    (project.folder / "log" / "part-2.csv").write_text(
+        'user,at,paid,basket\n"c007",2024-01-16,1,o,too,many\n"c0071",2024-01-16,1,o,too,many\n'
+    )
+    balances = [f"c{n:03},x,2024-01-{day},{n * day}.50" for n in range(12) for day in (15, 24)]
+    (project.folder / "balances.csv").write_text(
+        "\n".join(["user,account,day,balance", *balances]) + "\n"
+    )
+    assert project.rfm("run", "--snapshot-date", EARLIER) == 0
+    assert project.rfm("run", "--snapshot-date", SNAPSHOT) == 0
+    return project
+
+
+@pytest.fixture
+def shop(members, tmp_path) -> Project:
+    shutil.copytree(members.folder, tmp_path / "shop")
+    return Project(tmp_path / "shop")
+
+
+def people(project: Project, spark, ids: set[str]) -> dict[str, list]:
+    """Labels and features of everybody but some, by table."""
+    tables = ("customer_segments", "customer_features", "customer_daily", "balance_daily")
+    return {
+        name: [row for row in project.rows(spark, name) if not ids & set(map(str, row))]
+        for name in tables
+    }
+
+
+def test_who_is_forgotten_is_in_no_file(shop, spark, capsys) -> None:
+    store = shop.folder / "warehouse"
+    marks = shop.table(spark, "score_thresholds").where("upper_customer_id IS NOT NULL")
+    on_edge = marks.orderBy("metric", "score").first()["upper_customer_id"]
+    gone = {"c007", on_edge}
+    assert len(gone) == 2
+    assert holding(store, "c007") >= {
+        "customer_daily",
+        "balance_daily",
+        "rejected_transactions",
+        "feature_state",
+        "customer_features",
+        "customer_segments",
+    }
+    assert "score_thresholds" in holding(store, on_edge)
+    shop.table(spark, "runs").limit(1).withColumn(
+        "error", F.lit("it fails on 'c007'")
+    ).write.format("delta").mode("append").save(str(store / "runs"))
+    before = people(shop, spark, gone)
+    sums = rows_of(store, "segment_profiles")
+    listed = shop.folder / "list.txt"
+    listed.write_text("customer_id\n" + "\n".join(sorted(gone)) + "\n\nnobody\n")
+    for _ in range(2):
+        assert shop.rfm("forget", "--customers", str(listed)) == 0
+        assert holding(store, on_edge) == set()
+        # Whose id only begins like that stays.
+        assert holding(store, "c0071") == {"rejected_transactions"}
+        shown = {place for place in holding(store, "c007") if place != "rejected_transactions"}
+        assert shown == set()
+        assert people(shop, spark, gone) == before
+    rejected = shop.table(spark, "rejected_transactions")
+    kept = {(row["customer_id"], row["raw_row"]) for row in rejected.collect()}
+    assert {who for who, _ in kept} == {"c001", None}
+    assert [raw for _, raw in kept if raw and "c007" in raw and "c0071" not in raw] == []
+    assert rows_of(store, "segment_profiles") == sums
+    told = capsys.readouterr().out
+    assert not any(name in told for name in gone)
+    assert "exports that were written before still hold" in " ".join(told.split())
+
+
+def test_the_next_run_counts_anew_without_those_who_are_forgotten(shop, spark, capsys) -> None:
+    listed = shop.folder / "list.txt"
+    listed.write_text("c007\n")
+    assert shop.rfm("forget", "--customers", str(listed)) == 0
+    for name in ("log/part-1.csv", "balances.csv"):
+        file = shop.folder / name
+        lines = file.read_text().splitlines()
+        file.write_text("\n".join(line for line in lines if "c007" not in line) + "\n")
+    (shop.folder / "log" / "part-2.csv").unlink()
+    assert shop.rfm("run", "--snapshot-date", SNAPSHOT) == 0
+    assert "features counted anew" in capsys.readouterr().out
+    labels = shop.table(spark, "customer_segments").where(f"snapshot_date = DATE'{SNAPSHOT}'")
+    ids = {row["customer_id"] for row in labels.collect()}
+    assert ids == {f"c{n:03}" for n in range(12)} - {"c007"}
+    assert holding(shop.folder / "warehouse", "c007") == set()
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(None, "cannot be read"), ("\n\n", "names no customer"), (b"\xff\xfe\x00", "cannot be read")],
+)
+def test_a_list_that_names_nobody_is_refused(tmp_path, capsys, content, expected) -> None:
+    from rfm_spark.cli import main
+
+    listed = tmp_path / "list.txt"
+    if content is not None:
+        listed.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(SystemExit) as ended:
+        main(["forget", "--config", "x.yaml", "--customers", str(listed)])
+    assert ended.value.code == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_upkeep_puts_files_together_and_lets_old_dates_go(spark, tmp_path, capsys) -> None:
+    project = new_project(tmp_path / "shop")
+    assert project.rfm("backfill", *QUARTER) == 0
+    store = project.folder / "warehouse"
+    before = tables_of(store)
+    files = len(DeltaTable(str(store / "runs")).file_uris())
+    assert project.rfm("maintain") == 0
+    assert tables_of(store) == before
+    assert len(DeltaTable(str(store / "runs")).file_uris()) < files
+    keep = ("--set", "maintain.keep_snapshots=2")
+    capsys.readouterr()
+    assert project.rfm("maintain", *keep) == 0
+    assert f"customer_segments: 2 rows before {MARCH} removed" in capsys.readouterr().out
+    for name, rows in tables_of(store).items():
+        per_customer = name in ("customer_segments", "customer_features", "feature_state")
+        kept = [row for row in before[name] if not (per_customer and "2025, 2, 1)" in row[:60])]
+        assert rows == kept, name
+    assert project.rfm("run", "--snapshot-date", APRIL) == 0
+    assert f"segments of {APRIL} are up to date" in capsys.readouterr().out
+    # Who asks for a date that was let go gets it back.
+    assert project.rfm("run", "--snapshot-date", FEBRUARY) == 0
+    assert rows_of(store, "customer_features") == before["customer_features"]
+    labels = project.table(spark, "customer_segments").where(f"snapshot_date = DATE'{FEBRUARY}'")
+    assert labels.count() == 2
+
+
+def test_rejected_rows_are_kept_for_a_while(shop, spark) -> None:
+    assert shop.table(spark, "rejected_transactions").count() == 4
+    assert shop.rfm("maintain") == 0
+    assert shop.table(spark, "rejected_transactions").count() == 4
+    assert shop.rfm("maintain", "--set", "maintain.keep_rejects_days=0") == 0
+    left = shop.table(spark, "rejected_transactions")
+    assert {row["reason"] for row in left.collect()} == {"malformed"}  # rows without any day
