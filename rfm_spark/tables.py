@@ -52,8 +52,14 @@ _MAY_BE_REPEATED = re.compile(
     r"DELTA_(CONCURRENT_(APPEND|DELETE_READ|DELETE_DELETE|WRITE)|METADATA_CHANGED|PROTOCOL_CHANGED)"
 )
 _ATTEMPTS = 5
-# Readers without deletion vectors or column mapping can open every table.
-_PROPERTIES = {"delta.enableDeletionVectors": "false", "delta.columnMapping.mode": "none"}
+# Readers without deletion vectors or column mapping can open every table. Smallest and largest
+# values per file would keep customer ids in the log, where VACUUM leaves them; files are found by
+# their partition.
+_PROPERTIES = {
+    "delta.enableDeletionVectors": "false",
+    "delta.columnMapping.mode": "none",
+    "delta.dataSkippingNumIndexedCols": "0",
+}
 # For tables whose changes are followed: the feed needs old files and the log for as long as two
 # snapshot dates may lie apart; beyond that, features are computed anew.
 _FEED = "delta.enableChangeDataFeed"
@@ -68,9 +74,8 @@ _WRITES_PER_TURN = 1_000_000
 # MERGE: customers were erased, and with them the feed of it.
 _NOT_FOLLOWABLE = re.compile(r"RESTORE|REPLACE TABLE|CLONE|CONVERT|MERGE")
 _RETENTION_CHECK = "spark.databricks.delta.retentionDurationCheck.enabled"
-# Smallest and largest values per file would keep customer ids in the log, where VACUUM leaves them;
-# files are found by their partition.
-_NO_STATISTICS = {"delta.dataSkippingNumIndexedCols": "0"}
+# VACUUM lists a table's folders in as many tasks as this says, 10,000 by default.
+_LISTING_TASKS, _FEW_TASKS = "spark.sql.sources.parallelPartitionDiscovery.parallelism", "32"
 
 
 @dataclass(frozen=True)
@@ -227,12 +232,7 @@ class Store:
             for field in table.fields
         )
         partition = ", ".join(_quoted(name) for name in table.partition_by)
-        has_ids = any(name.endswith("customer_id") for name in table.columns)
-        properties = _listed(
-            _PROPERTIES
-            | (_FOLLOWED if table.is_followed else {})
-            | (_NO_STATISTICS if has_ids else {})
-        )
+        properties = _listed(_PROPERTIES | (_FOLLOWED if table.is_followed else {}))
         try:
             self.spark.sql(
                 f"CREATE TABLE IF NOT EXISTS {self.identifier(table.name)} ({columns}) USING delta "
@@ -353,11 +353,12 @@ class Store:
         """
         self.queue.settle()
         statement = f"VACUUM {self.identifier(table)}"
-        if not retain_nothing:
+        settings = {_LISTING_TASKS: _FEW_TASKS}
+        if retain_nothing:
+            statement += " RETAIN 0 HOURS"
+            settings[_RETENTION_CHECK] = "false"
+        with temporarily(self.spark, settings):
             self.spark.sql(statement).collect()
-            return
-        with temporarily(self.spark, {_RETENTION_CHECK: "false"}):
-            self.spark.sql(f"{statement} RETAIN 0 HOURS").collect()
 
     def take_turn(self, ledger: Table, row: DataFrame, run_id: str, turn: int) -> bool:
         """Add a row to the ledger, unless somebody has taken this turn or a later one.

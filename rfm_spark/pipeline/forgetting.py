@@ -41,18 +41,19 @@ def forget(context: Context, *, customers: Sequence[str]) -> None:
     context.display.stage("forget", f"{len(set(customers)):,} customers in {store.location}")
     if schemas.SCORE_THRESHOLDS.name in present:
         _move_edges(context, ids, id_type)
-    for name in present:
-        columns = store.read(name).columns
-        if "customer_id" in columns:
-            with context.timed(f"removing from {name}") as clock:
-                removed = _remove(context, name, ids, has_text="raw_row" in columns)
-            if removed:
-                context.display.wrote(name, -removed, clock.seconds)
+    personal = [name for name in present if "customer_id" in store.read(name).columns]
+    for name in personal:
+        has_text = name == schemas.REJECTED_TRANSACTIONS.name
+        with context.timed(f"removing from {name}") as clock:
+            removed = _remove(context, name, ids, has_text=has_text)
+        if removed:
+            context.display.wrote(name, -removed, clock.seconds)
     if schemas.RUNS.name in present:
         _redact_errors(context, ids)
-    for name in present:
-        with context.timed(f"vacuuming {name}"):
-            store.vacuum(name, retain_nothing=True)
+    for name in (*personal, schemas.SCORE_THRESHOLDS.name, schemas.RUNS.name):
+        if name in present:
+            with context.timed(f"vacuuming {name}"):
+                store.vacuum(name, retain_nothing=True)
     context.display.note(
         "exports that were written before still hold these customers, and so does the source: "
         "remove them there too, or the next ingest of their days brings them back"
