@@ -18,6 +18,7 @@ from rfm_spark.checking import check_lines
 from rfm_spark.config import Configuration, RfmSettings, load_configuration
 from rfm_spark.config.steps import Step
 from rfm_spark.errors import ConfigurationError, RfmSparkError
+from rfm_spark.jdbc_drivers import driver_of, redacted
 
 if TYPE_CHECKING:
     from rfm_spark.display import JsonDisplay, TerminalDisplay
@@ -41,26 +42,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(json.dumps(RfmSettings.model_json_schema(), indent=2) + "\n")
         return 0
     display = _display(options.log_format)
+    redact: Callable[[str], str] = redacted
+
+    def failed(message: str) -> None:
+        display.failed(redact(message))
+        if options.verbose:
+            sys.stderr.write(redact(traceback.format_exc()))
+
     try:
         configuration = load_configuration(options.config, options.set)
+        redact = configuration.redacted
         if options.command == "check":
             lines = check_lines(configuration, verbose=options.verbose)
             sys.stdout.write("\n".join(lines) + "\n")
         else:
             _execute(options, configuration, display)
     except RfmSparkError as error:
-        display.failed(str(error))
-        if options.verbose:
-            traceback.print_exc()
+        failed(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         display.failed("interrupted; what was published stays, the same command goes on")
         return 130
     except Exception as error:
-        if options.verbose:
-            traceback.print_exc()
         reason = str(error).strip().splitlines() or [""]
-        display.failed(f"unexpected {type(error).__name__}: {reason[0]} (-v shows the stack)")
+        failed(f"unexpected {type(error).__name__}: {reason[0]} (-v shows the stack)")
         return UNEXPECTED
     return 0
 
@@ -260,7 +265,6 @@ def _execute(
     start = time.monotonic()
     try:
         from rfm_spark import pipeline  # noqa: PLC0415
-        from rfm_spark.jdbc_drivers import driver_of  # noqa: PLC0415
         from rfm_spark.pipeline.execution import execute, look  # noqa: PLC0415
         from rfm_spark.session import spark_session  # noqa: PLC0415
         from rfm_spark.summary import show_runs, show_segments  # noqa: PLC0415

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -43,10 +44,16 @@ class TerminalDisplay:
         self._stage = ""
         self._last_line = time.monotonic()
 
+    def run(self, run_id: str) -> None:
+        """A run begins; people find it in `runs`."""
+
     def stage(self, name: str, about: str) -> None:
         """A stage begins."""
         self._print(f"[bold]{escape(name)}[/bold]  {escape(about)}")
         self._stage = name
+
+    def stage_done(self, name: str, seconds: float) -> None:
+        """A stage has ended, well or not; people see the next line."""
 
     def working(self, what: str) -> None:
         """Something that takes a while is under way."""
@@ -58,7 +65,7 @@ class TerminalDisplay:
         elif time.monotonic() - self._last_line > _QUIET_SECONDS:
             self._print(f"  ... {escape(what)}")
 
-    def wrote(self, table: str, rows: int, seconds: float) -> None:
+    def wrote(self, stage: str | None, table: str, rows: int, seconds: float) -> None:
         """A table was written."""
         self._print(f"  {table:<24}{rows:>14,} rows  {seconds:>7.1f} s")
 
@@ -143,20 +150,30 @@ class JsonDisplay:
     """One JSON object per line on standard output, for log collectors."""
 
     def __init__(self) -> None:
+        self._run: str | None = None
         self._stage: str | None = None
+
+    def run(self, run_id: str) -> None:
+        """A run begins; what follows is about it."""
+        self._run = run_id
 
     def stage(self, name: str, about: str) -> None:
         """A stage begins."""
         self._stage = name
         self._line("stage", about=about)
 
+    def stage_done(self, name: str, seconds: float) -> None:
+        """A stage has ended, well or not."""
+        self._line("stage_done", stage=name, seconds=round(seconds, 3))
+        self._stage = None
+
     def working(self, what: str) -> None:
         """Something that takes a while is under way."""
         self._line("working", what=what)
 
-    def wrote(self, table: str, rows: int, seconds: float) -> None:
+    def wrote(self, stage: str | None, table: str, rows: int, seconds: float) -> None:
         """A table was written."""
-        self._line("wrote", table=table, rows=rows, seconds=round(seconds, 3))
+        self._line("wrote", stage=stage, table=table, rows=rows, seconds=round(seconds, 3))
 
     def note(self, text: str) -> None:
         """Something that the reader should know."""
@@ -189,8 +206,9 @@ class JsonDisplay:
         self._line("error", message=message)
 
     def _line(self, event: str, **values: Any) -> None:
-        record = {"event": event, "stage": self._stage, **values}
-        sys.stdout.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
+        at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        record = {"at": at, "event": event, "run_id": self._run, "stage": self._stage}
+        sys.stdout.write(json.dumps(record | values, ensure_ascii=False, default=str) + "\n")
         sys.stdout.flush()
 
 

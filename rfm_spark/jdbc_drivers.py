@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -19,6 +20,8 @@ class Driver:
         return self.coordinate.split(":")[1]
 
 
+_ADDRESS = re.compile(r"jdbc:[^\s'\"`]+")
+_SECRET = re.compile(r"(?i)user|pass|pwd|secret|token|key|credential")
 _MARIADB = Driver("org.mariadb.jdbc.Driver", "org.mariadb.jdbc:mariadb-java-client:3.5.6")
 _DRIVERS = {
     "jdbc:mysql:": Driver("com.mysql.cj.jdbc.Driver", "com.mysql:mysql-connector-j:9.4.0"),
@@ -36,6 +39,27 @@ def without_secrets(url: str) -> str:
     """A JDBC address for people: no parameters, no user, no password."""
     bare = re.sub(r"[?;(].*", "", url)
     return re.sub(r"thin:[^@]*@", "thin:@", re.sub(r"//[^/@]*@", "//", bare))
+
+
+def secrets_of(url: str, properties: Mapping[str, object]) -> set[str]:
+    """Users, passwords and tokens of an address, of its parameters and of properties."""
+    parameters = dict(re.findall(r"[?;&(,]([^?;&=(),]*)=([^?;&()]+)", url))
+    named = {**parameters, **properties}
+    login = re.search(r"(?://|thin:)([^/@]*)@", url)
+    return {
+        *(str(value) for name, value in named.items() if _SECRET.search(name)),
+        *(re.split(r"[:/]", login[1]) if login else ()),
+    } - {""}
+
+
+def redacted(text: str, secrets: Iterable[str] = ()) -> str:
+    """A text without JDBC parameters and logins, and without these secrets."""
+    bare = _ADDRESS.sub(lambda found: without_secrets(found[0]), text)
+    words = sorted(secrets, key=len, reverse=True)
+    if not words:
+        return bare
+    listed = "|".join(re.escape(word) for word in words)
+    return re.sub(rf"(?<![\w/.-])({listed})(?![\w/.-])", "***", bare)
 
 
 def address_for_spark(url: str) -> str:

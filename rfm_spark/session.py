@@ -123,6 +123,16 @@ def temporarily(spark: SparkSession, settings: Mapping[str, str]) -> Iterator[No
                 spark.conf.set(key, old)
 
 
+@contextmanager
+def tagged(spark: SparkSession, tag: str) -> Iterator[None]:
+    """Spark's jobs bear a tag for a while: in the UI, its REST interface and the event log."""
+    spark.addTag(tag)
+    try:
+        yield
+    finally:
+        spark.removeTag(tag)
+
+
 def _setting(spark: SparkSession, key: str) -> str | None:
     """A setting of the session, None where it is not set."""
     try:

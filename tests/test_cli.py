@@ -134,4 +134,11 @@ def test_json_lines_tell_stages_tables_and_segments(project, write_csv, capsys) 
     }
     wrote = {line["table"]: line["rows"] for line in lines if line["event"] == "wrote"}
     assert wrote["customer_segments"] == 2
+    stages = [(line["event"], line["stage"]) for line in lines if "stage" in line["event"]]
+    assert stages[::2] == [("stage", name) for _, name in stages[1::2]]
+    assert {event for event, _ in stages[1::2]} == {"stage_done"}
+    assert len({line["run_id"] for line in lines[1:]}) == 1
+    written_in = {line["table"]: line["stage"] for line in lines if line["event"] == "wrote"}
+    assert written_in["k_sweep"] == "train"
+    assert written_in["customer_segments"] == "segment"
     assert [line["event"] for line in lines[-3:]] == ["segments", "segments", "done"]

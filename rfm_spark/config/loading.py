@@ -17,7 +17,7 @@ from rfm_spark.config.rule_maps import load_rule_map
 from rfm_spark.config.settings import RfmSettings
 from rfm_spark.config.yaml_file import Node, parse_yaml
 from rfm_spark.errors import ConfigurationError
-from rfm_spark.jdbc_drivers import without_secrets
+from rfm_spark.jdbc_drivers import redacted, without_secrets
 from rfm_spark.rules import RuleMap
 from rfm_spark.schemas import AUM_FEATURES
 
@@ -46,6 +46,10 @@ class Configuration:
                 source.pop("properties", None)
                 source["url"] = source.get("url") and without_secrets(source["url"])
         return digest([settings, self.rule_map.digest])
+
+    def redacted(self, text: str) -> str:
+        """A text for people and logs, without how databases are logged into."""
+        return redacted(text, self.settings.sources.secrets)
 
 
 def load_configuration(
@@ -146,11 +150,11 @@ def _override(values: dict[str, Any], override: str) -> None:
     name, equals, text = override.partition("=")
     keys = name.strip().split(".")
     if not equals or not all(keys):
-        raise ConfigurationError(f"--set takes section.key=value, and got {override!r}")
+        raise ConfigurationError(f"--set takes section.key=value, and got {name!r}")
     section = values
     for key in keys[:-1]:
         inner = section.get(key)
         if inner is not None and not isinstance(inner, dict):
-            raise ConfigurationError(f"--set {override}: {key} is a value, not a section")
+            raise ConfigurationError(f"--set {name}: {key} is a value, not a section")
         section[key] = section = dict(inner or {})
     section[keys[-1]] = parse_yaml(text, f"--set {name}").value

@@ -78,6 +78,11 @@ class Source(Settings):
         return self
 
     @property
+    def logins(self) -> dict[str, Any]:
+        """What may hold a user or a password."""
+        return {**self.options, **self.properties}
+
+    @property
     def place(self) -> str:
         """Where the source is, for people; without user and password."""
         return str(self.path or self.table or without_secrets(self.url or ""))

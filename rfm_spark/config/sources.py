@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from rfm_spark.config.base import Settings
 from rfm_spark.config.source import ColumnName, Expression, Log, Source
+from rfm_spark.jdbc_drivers import secrets_of
 
 _OWN_MEANING = ("transactions", "balances", "customers", "events")
 
@@ -180,6 +181,16 @@ class Sources(Settings):
     @property
     def jdbc_urls(self) -> list[str]:
         """Addresses of the databases that are read."""
+        return [source.url for source in self._all if source.url is not None]
+
+    @property
+    def secrets(self) -> set[str]:
+        """Users, passwords and tokens of all sources."""
+        logins = (secrets_of(source.url or "", source.logins) for source in self._all)
+        return set().union(*logins)
+
+    @property
+    def _all(self) -> list[Source]:
         fixed = (self.transactions, self.balances, self.customers, self.events)
-        sources = [*fixed, *self.feature_sources.values()]
-        return [source.url for source in sources if source is not None and source.url is not None]
+        named = [source for source in fixed if source is not None]
+        return [*named, *self.feature_sources.values()]

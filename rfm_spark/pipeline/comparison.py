@@ -49,7 +49,7 @@ def compare(
     if found is None:
         raise DataError("there are no features yet; `rfm-spark run` computes and labels them")
     day, features = found
-    context.display.stage("describe", f"{one} beside {other}, {day}")
+    context.stage("describe", f"{one} beside {other}, {day}")
     labels = context.read("customer_segments").where(F.col("snapshot_date") == F.lit(day))
     kind = _kind(labels, one, other, day, [kind] if kind else list(KINDS))
     chosen = labels.where(F.col(KINDS[kind]).isin(one, other))

@@ -24,14 +24,20 @@ from rfm_spark.tables import Store, Written
 class Display(Protocol):
     """Where progress goes: a terminal, or a log."""
 
+    def run(self, run_id: str) -> None:
+        """A run begins; what follows is about it."""
+
     def stage(self, name: str, about: str) -> None:
         """A stage begins."""
+
+    def stage_done(self, name: str, seconds: float) -> None:
+        """A stage has ended, well or not."""
 
     def working(self, what: str) -> None:
         """Something that takes a while is under way."""
 
-    def wrote(self, table: str, rows: int, seconds: float) -> None:
-        """A table was written."""
+    def wrote(self, stage: str | None, table: str, rows: int, seconds: float) -> None:
+        """A stage has written a table, maybe while the next one went on."""
 
     def note(self, text: str) -> None:
         """Something that the reader should know."""
@@ -50,6 +56,8 @@ class Run:
     run_id: str
     command: str
     turn: int | None = None
+    stage: str | None = None
+    stage_clock: Clock = field(default_factory=lambda: Clock())  # noqa: PLW0108 - defined below
     input_versions: dict[str, int] = field(default_factory=dict)
     output_versions: dict[str, int] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
@@ -85,6 +93,21 @@ class Context:
         """The rule map in force."""
         return self.configuration.rule_map
 
+    def stage(self, name: str, about: str) -> None:
+        """Say that a stage begins; Spark's jobs bear its name until the next one does."""
+        self.end_stage()
+        self.display.stage(name, about)
+        self.run.stage, self.run.stage_clock = name, Clock()
+        self.spark.addTag(_tag(name))
+
+    def end_stage(self) -> None:
+        """Spark's jobs bear no stage any more."""
+        if self.run.stage is not None:
+            self.spark.removeTag(_tag(self.run.stage))
+            self.run.stage_clock.stop()
+            self.display.stage_done(self.run.stage, self.run.stage_clock.seconds)
+            self.run.stage = None
+
     def read(self, table: str) -> DataFrame:
         """A table that must exist; its version goes into the ledger."""
         frame = self.store.read(table)
@@ -115,7 +138,7 @@ class Context:
         """
         with self.timed(f"writing {table.name}") as clock:
             written = self.store.replace(table, frame, where, self.run.run_id)
-        self._note_write(table, written, clock)
+        self._note_write(table, written, clock, self.run.stage)
         return written.rows
 
     def write_later(self, table: Table, frame: DataFrame, where: str) -> None:
@@ -123,18 +146,18 @@ class Context:
 
         Whoever looks at the table, and whoever writes another, waits for it.
         """
-        clock = Clock()
+        clock, stage = Clock(), self.run.stage
 
         def tell(written: Written) -> None:
             clock.stop()
-            self._note_write(table, written, clock)
+            self._note_write(table, written, clock, stage)
 
         self.store.replace_later(table, frame, where, self.run.run_id, tell)
 
-    def _note_write(self, table: Table, written: Written, clock: Clock) -> None:
+    def _note_write(self, table: Table, written: Written, clock: Clock, stage: str | None) -> None:
         self.run.output_versions[table.name] = written.version
         self.run.rows[table.name] = self.run.rows.get(table.name, 0) + written.rows
-        self.display.wrote(table.name, written.rows, clock.seconds)
+        self.display.wrote(stage, table.name, written.rows, clock.seconds)
 
     def write_records(
         self, table: Table, records: Sequence[Mapping[str, Any]], snapshot_date: date
@@ -182,6 +205,10 @@ class Context:
             raise DataError(f"the table {self.store.address(table)} vanished while it was read")
         self.run.input_versions[table] = version
         return version
+
+
+def _tag(stage: str) -> str:
+    return f"rfm_spark stage {stage}"
 
 
 def identity_of(table: str) -> str:

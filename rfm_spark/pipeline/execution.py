@@ -15,8 +15,8 @@ from rfm_spark.errors import DataError, RfmSparkError
 from rfm_spark.ingest.reading import first_line
 from rfm_spark.pipeline import ledger
 from rfm_spark.pipeline.context import Context, Display, Run
-from rfm_spark.pipeline.sources import DATA_FAULTS
-from rfm_spark.session import run_settings
+from rfm_spark.pipeline.sources import DATA_FAULTS, without_values
+from rfm_spark.session import run_settings, tagged
 from rfm_spark.tables import Store
 
 _FILE_FAULTS = re.compile(
@@ -53,13 +53,18 @@ def execute(
         RfmSparkError: Whatever the stage refuses, or Spark finds wrong with the data.
     """
     context = new_context(spark, configuration, display, command)
+    display.run(context.run.run_id)
     with (
         run_settings(spark, configuration.settings.timezone),
+        tagged(spark, f"rfm_spark run {context.run.run_id}"),
         closing(context.store.queue),
         ledger.recorded(context, snapshot_date, patience),
         _data_errors(),
     ):
-        work(context)
+        try:
+            work(context)
+        finally:
+            context.end_stage()
     return context
 
 
@@ -78,6 +83,7 @@ def look(
     """
     context = new_context(spark, configuration, display, command)
     with run_settings(spark, configuration.settings.timezone), _data_errors():
+        context.store.check_contract()
         return work(context)
 
 
@@ -98,16 +104,17 @@ def _data_errors() -> Iterator[None]:
     except RfmSparkError:
         raise
     except Exception as error:  # PySpark leaves some of Spark's exceptions untranslated
-        found = DATA_FAULTS.search(str(error)) or _FILE_FAULTS.search(str(error))
-        if found is None:
+        value, file = DATA_FAULTS.search(str(error)), _FILE_FAULTS.search(str(error))
+        if value is None and file is None:
             raise
+        said = without_values(value[0]) if value else str(file and file[0])
         if _OTHER_HEADER in str(error):
             raise DataError(
-                f"{first_line(Exception(found[0]))} Its header has other columns than the first "
+                f"{first_line(Exception(said))} Its header has other columns than the first "
                 "file, or the same in another order. Write all files alike, or set options: "
                 "{enforceSchema: true} to read columns by their position; nothing was published"
             ) from error
         raise DataError(
-            f"the data cannot be read as mapped: {first_line(Exception(found[0]))} Correct the "
+            f"the data cannot be read as mapped: {first_line(Exception(said))} Correct the "
             "data, or the expression that reads it under `sources`; nothing more was published"
         ) from error

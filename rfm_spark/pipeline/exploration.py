@@ -84,7 +84,7 @@ def features_of(context: Context, snapshot_date: date | None) -> tuple[date, Dat
 
 
 def _show_log(context: Context, name: str, settings: Log, days: DayRange) -> None:
-    context.display.stage("describe", f"sources.{name}")
+    context.stage("describe", f"sources.{name}")
     log = open_log(context, name, settings)
     cleaned = cleaned_log(context, log, days)
     with (
@@ -121,7 +121,7 @@ _MONEY: Mapping[str, str] = {
 
 
 def _show_customers(context: Context, settings: Customers) -> None:
-    context.display.stage("describe", "sources.customers")
+    context.stage("describe", "sources.customers")
     source = open_source(context, "customers", settings)
     expressions = settings.columns.model_dump(exclude_none=True)
     expression_types(source, "customers", expressions)
@@ -142,7 +142,7 @@ def _show_customers(context: Context, settings: Customers) -> None:
 
 
 def _show_features(context: Context, day: date, features: DataFrame) -> None:
-    context.display.stage("describe", f"features of {day}")
+    context.stage("describe", f"features of {day}")
     names = profiled_features(context, features)
     with context.timed("measuring the features"):
         found = distributions(features, names)

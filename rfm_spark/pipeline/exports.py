@@ -26,7 +26,7 @@ def export(context: Context, *, name: str, snapshot_date: date) -> None:
     Raises:
         DataError: Nothing before the date has been ingested.
     """
-    context.display.stage("export", f"{name}, as of {snapshot_date}")
+    context.stage("export", f"{name}, as of {snapshot_date}")
     settings = context.settings.exports[name]
     rows = _btyd(context, settings, snapshot_date)
     folder = f"{settings.path.rstrip('/')}/snapshot_date={snapshot_date}"
@@ -57,5 +57,5 @@ def _write_files(context: Context, name: str, rows: DataFrame, folder: str, form
             writer.parquet(folder)
     written = int(observed.get["rows"])
     context.run.rows[f"exports.{name}"] = written
-    context.display.wrote(name, written, clock.seconds)
+    context.display.wrote(context.run.stage, name, written, clock.seconds)
     context.display.note(folder)

@@ -74,7 +74,7 @@ def read_fingerprints(context: Context, *, snapshot_date: date) -> None:
 def _read(context: Context, log: OpenLog, days: DayRange, snapshot_date: date) -> ExtraFeatures:
     settings = log.settings
     assert isinstance(settings, FeatureSource)
-    context.display.stage("features", f"{log.name}, {days}")
+    context.stage("features", f"{log.name}, {days}")
     events = events_of(context, log, days)
     expressions = {
         name: with_dates(feature.expr, snapshot_date=snapshot_date, window_start=days.first)

@@ -35,7 +35,7 @@ def features(context: Context, *, snapshot_date: date) -> None:
     Raises:
         DataError: Nothing was ingested yet, or a source contradicts itself.
     """
-    context.display.stage("features", f"as of {snapshot_date}")
+    context.stage("features", f"as of {snapshot_date}")
     settings = context.settings
     id_type = context.customer_id_type()
     first_day = window_of(context, snapshot_date).first

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from rfm_spark import schemas
 from rfm_spark.errors import ConfigurationError
 from rfm_spark.pipeline.context import Context
+from rfm_spark.tables import delete_matching, update_matching, vacuum
 
 _EDGE_IDS = ("lower_customer_id", "upper_customer_id")
 _BELOW_ALL = {"bigint": str(-(2**63)), "string": ""}
@@ -38,7 +39,7 @@ def forget(context: Context, *, customers: Sequence[str]) -> None:
     id_type = context.customer_id_type() if store.exists("customer_daily") else "string"
     ids = _ids(context, customers, id_type)
     present = [name for name in schemas.TABLE_NAMES if store.exists(name)]
-    context.display.stage("forget", f"{len(set(customers)):,} customers in {store.location}")
+    context.stage("forget", f"{len(set(customers)):,} customers in {store.location}")
     if schemas.SCORE_THRESHOLDS.name in present:
         _move_edges(context, ids, id_type)
     personal = [name for name in present if "customer_id" in store.read(name).columns]
@@ -47,13 +48,13 @@ def forget(context: Context, *, customers: Sequence[str]) -> None:
         with context.timed(f"removing from {name}") as clock:
             removed = _remove(context, name, ids, has_text=has_text)
         if removed:
-            context.display.wrote(name, -removed, clock.seconds)
+            context.display.wrote(context.run.stage, name, -removed, clock.seconds)
     if schemas.RUNS.name in present:
         _redact_errors(context, ids)
     for name in (*personal, schemas.SCORE_THRESHOLDS.name, schemas.RUNS.name):
         if name in present:
             with context.timed(f"vacuuming {name}"):
-                store.vacuum(name, retain_nothing=True)
+                vacuum(store, name, retain_nothing=True)
     context.display.note(
         "exports that were written before still hold these customers, and so does the source: "
         "remove them there too, or the next ingest of their days brings them back"
@@ -81,7 +82,7 @@ def _remove(context: Context, table: str, ids: DataFrame, *, has_text: bool) -> 
     match = "t.customer_id = s.customer_id"
     if has_text:
         match = "t.customer_id = s.text OR " + _holds("t.raw_row", "s.text")
-    return context.store.delete_matching(table, ids, match)
+    return delete_matching(context.store, table, ids, match)
 
 
 def _holds(text: str, word: str) -> str:
@@ -107,8 +108,12 @@ def _move_edges(context: Context, ids: DataFrame, id_type: str) -> None:
     ]
     frame = context.spark.createDataFrame(moved, "old string, new string")
     for name in _EDGE_IDS:
-        context.store.update_matching(
-            schemas.SCORE_THRESHOLDS.name, frame, f"t.{name} = s.old", {name: "s.new"}
+        update_matching(
+            context.store,
+            schemas.SCORE_THRESHOLDS.name,
+            frame,
+            f"t.{name} = s.old",
+            {name: "s.new"},
         )
 
 
@@ -124,7 +129,8 @@ def _redact_errors(context: Context, ids: DataFrame) -> None:
     holds = F.expr(_holds("error", "text"))
     frame = runs.join(F.broadcast(ids), holds).select("run_id", "status").distinct()
     if frame.limit(1).collect():
-        context.store.update_matching(
+        update_matching(
+            context.store,
             schemas.RUNS.name,
             frame,
             "t.run_id = s.run_id AND t.status = s.status",

@@ -70,7 +70,7 @@ def _ranges(context: Context, name: str, first: date | None, last: date) -> list
 
 
 def _judged(context: Context, log: OpenLog, days: DayRange) -> Batch:
-    context.display.stage("ingest", f"{log.name}, {days}")
+    context.stage("ingest", f"{log.name}, {days}")
     batch = read_batch(context, log, days)
     if log.name == "transactions":
         gates.no_refunds(context, batch.tally)
@@ -87,7 +87,7 @@ def _judged(context: Context, log: OpenLog, days: DayRange) -> Batch:
 
 def _publish(context: Context, batch: Batch) -> None:
     log = batch.log
-    context.display.stage("publish", f"{log.name}, {batch.first} to {batch.last}")
+    context.stage("publish", f"{log.name}, {batch.first} to {batch.last}")
     with naming_the_expression(log.name, log.rows, log.expressions):
         if log.name == "transactions":
             _write_transactions(context, batch)

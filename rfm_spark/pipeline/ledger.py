@@ -40,7 +40,9 @@ def recorded(context: Context, snapshot_date: date | None, patience: float) -> I
 
     Raises:
         ConflictError: Another run is at work.
+        DataError: A later program has written the store.
     """
+    context.store.check_contract()
     started = datetime.now(timezone.utc)
 
     def first_row() -> DataFrame:
@@ -60,7 +62,9 @@ def recorded(context: Context, snapshot_date: date | None, patience: float) -> I
             with suppress(Exception):
                 context.store.queue.settle()
             with suppress(Exception):  # the error matters more than its line in the ledger
-                _append_end(context, snapshot_date, FAILED, started, error=_sentence(error))
+                _append_end(
+                    context, snapshot_date, FAILED, started, error=_sentence(context, error)
+                )
             raise
         _append_end(context, snapshot_date, SUCCEEDED, started)
 
@@ -197,7 +201,7 @@ def _frame(context: Context, records: Sequence[Mapping[str, object]]) -> DataFra
     return context.spark.createDataFrame(rows, table.ddl).repartition(1)
 
 
-def _sentence(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
+def _sentence(context: Context, error: BaseException) -> str:
+    text = context.configuration.redacted(str(error)).strip().splitlines()
     detail = text[0] if text else ""
     return detail if isinstance(error, RfmSparkError) else f"{type(error).__name__}: {detail}"

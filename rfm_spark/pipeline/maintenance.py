@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark import schemas
 from rfm_spark.pipeline.context import Context
+from rfm_spark.tables import delete, optimize, vacuum
 
 _PER_CUSTOMER = ("customer_segments", "customer_features", "feature_state")
 
@@ -24,15 +25,15 @@ def maintain(context: Context) -> None:
         context: The run.
     """
     store = context.store
-    context.display.stage("maintain", store.location)
+    context.stage("maintain", store.location)
     present = [name for name in schemas.TABLE_NAMES if store.exists(name)]
     _remove_old_snapshots(context, present)
     _remove_old_rejects(context, present)
     lines = []
     for name in present:
         with context.timed(f"maintaining {name}") as clock:
-            added, removed = store.optimize(name)
-            store.vacuum(name)
+            added, removed = optimize(store, name)
+            vacuum(store, name)
         lines.append([name, removed, added, clock.seconds])
     headings = ["table", "files put together", "into", "seconds"]
     context.display.table("maintained", headings, lines)
@@ -64,6 +65,6 @@ def _remove_old_rejects(context: Context, present: list[str]) -> None:
 
 
 def _remove_before(context: Context, table: str, what: str, day: date) -> None:
-    removed = context.store.delete(table, f"{what} < DATE'{day}'")
+    removed = delete(context.store, table, f"{what} < DATE'{day}'")
     if removed:
         context.display.note(f"{table}: {removed:,} rows before {day} removed")

@@ -52,7 +52,7 @@ def segment(context: Context, *, snapshot_date: date, compare_to: Sequence[date]
         ModelError: There is no model or there are no edges for the date, or they were made with
             other settings.
     """
-    context.display.stage("segment", f"as of {snapshot_date}")
+    context.stage("segment", f"as of {snapshot_date}")
     features = existing_features_on(context, snapshot_date)
     dates = labelled_dates(context)
     compared = dates_to_compare(dates, snapshot_date, compare_to)

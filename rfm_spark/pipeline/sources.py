@@ -25,6 +25,7 @@ DATA_FAULTS = re.compile(
 )
 _FAULT = re.compile(r"\[([A-Z_]+[.\w]*)\] ([^\n]*)")
 _CONTEXT = re.compile(r"== SQL[^\n]*==\n(?P<code>.*?)\n\s*\^", re.DOTALL)
+_QUOTED = re.compile(r"'(?:[^'\\\\]|\\\\.)*'")
 _VALUE = re.compile(r"The value ('.*?'|\S+) of the type", re.DOTALL)
 
 
@@ -92,13 +93,26 @@ def naming_the_expression(
         if key is None:
             raise
         expression = expressions[key]
-        value = _VALUE.search(text)
+        value, said = _VALUE.search(text), fault[0]
         found = value[1] if value else _lost_value(source, expression)
+        if _names_a_customer(source, expression, expressions.get("columns.customer_id", "")):
+            found, said = "the id of a customer", without_values(said)
         raise DataError(
             f"sources.{name}.{key}: the expression {expression!r} fails on "
-            f"{found or 'a value'}: {first_line(Exception(fault[0]))} Correct the data or the "
+            f"{found or 'a value'}: {first_line(Exception(said))} Correct the data or the "
             "expression, or leave such rows out with `where`; nothing of this was published"
         ) from error
+
+
+def without_values(text: str) -> str:
+    """Spark's sentence without the values that it quotes: they may be ids of customers."""
+    return _QUOTED.sub("'...'", text)
+
+
+def _names_a_customer(source: DataFrame, expression: str, customer_id: str) -> bool:
+    columns = own_columns(source)
+    personal = set(referenced_columns(customer_id, columns))
+    return bool(personal & set(referenced_columns(expression, columns)))
 
 
 def _owner(code: str, expressions: Mapping[str, str]) -> str | None:

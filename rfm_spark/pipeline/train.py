@@ -52,7 +52,7 @@ def train(context: Context, *, snapshot_date: date) -> None:
         DataError: The features of that date have not been computed, or cannot be clustered.
         ModelError: The data has fewer distinct customers than the k asked for.
     """
-    context.display.stage("train", f"on the features of {snapshot_date}")
+    context.stage("train", f"on the features of {snapshot_date}")
     features = existing_features_on(context, snapshot_date)
     rest = [day for day in labelled_dates(context) if day >= snapshot_date]
     make_stale(context, rest, f"a model of {snapshot_date} is fitted")

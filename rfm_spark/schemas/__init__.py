@@ -27,6 +27,7 @@ from rfm_spark.schemas.features import (
 )
 from rfm_spark.schemas.fields import (
     AMOUNT_DIGITS,
+    CONTRACT_VERSION,
     CUSTOMER_ID_TYPES,
     EXTRA_DIGITS,
     MONEY_DIGITS,
@@ -73,6 +74,7 @@ __all__ = [
     "AMOUNT_DIGITS",
     "AUM_FEATURES",
     "BALANCE_COLUMNS",
+    "CONTRACT_VERSION",
     "CUSTOMER_ID_TYPES",
     "DAY_FEATURES",
     "DRIFT",

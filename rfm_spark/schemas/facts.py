@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rfm_spark.schemas.fields import EXTRA_DIGITS, Field, Table, key, money
+from rfm_spark.schemas.fields import EXTRA_DIGITS, Field, Table, count, key, money
 
 
 def customer_daily(id_type: str, scale: int) -> Table:
@@ -13,11 +13,11 @@ def customer_daily(id_type: str, scale: int) -> Table:
         (
             key("activity_date", "date", "business day in the configured time zone"),
             key("customer_id", id_type),
-            Field("orders", "bigint", "distinct order ids with a purchase that day"),
-            Field("lines", "bigint", "purchase rows (amount >= 0)"),
-            Field("purchase_amount", money(scale), "sum of amounts >= 0"),
-            Field("refund_lines", "bigint", "refund rows (amount < 0)"),
-            Field("refund_amount", money(scale), "sum of amounts < 0, so <= 0"),
+            count("orders", "distinct order ids with a purchase that day"),
+            count("lines", "purchase rows (amount >= 0)"),
+            Field("purchase_amount", money(scale), "sum of amounts >= 0", check=">= 0"),
+            count("refund_lines", "refund rows (amount < 0)"),
+            Field("refund_amount", money(scale), "sum of amounts < 0, so <= 0", check="<= 0"),
         ),
         ("activity_date",),
         is_followed=True,
@@ -82,7 +82,7 @@ def ingest_report(scale: int) -> Table:
             key("source", "string"),
             Field("activity_date", "date", "business day; for undated rows the log day, if any"),
             key("measure", "string", "read, accepted, duplicate, a reject reason, rounding ..."),
-            Field("rows", "bigint", "source rows; for rounding, the rows that were rounded"),
+            count("rows", "source rows; for rounding, the rows that were rounded"),
             Field(
                 "amount",
                 f"decimal(38,{scale})",

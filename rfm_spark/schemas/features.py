@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rfm_spark.schemas.fields import Field, Table, key, money
+from rfm_spark.schemas.fields import Field, Table, count, key, money
 
 # What a numeric feature is called in a sentence. Roles, clustering and profiles may name any of
 # these; `customer_features` has them as columns.
@@ -59,13 +59,13 @@ def feature_state(id_type: str, scale: int) -> Table:
         (
             key("snapshot_date", "date"),
             key("customer_id", id_type),
-            Field("history_rows", "bigint", "rows of customer_daily, all history"),
-            Field("purchase_days", "bigint", "days with a purchase, all history"),
+            count("history_rows", "rows of customer_daily, all history"),
+            count("purchase_days", "days with a purchase, all history"),
             Field("first_activity_date", "date"),
             Field("last_activity_date", "date"),
-            *(Field(name, "bigint", "in the window") for name in STATE_COUNTS),
+            *(count(name, "in the window") for name in STATE_COUNTS),
             *(Field(name, money(scale), "in the window") for name in STATE_AMOUNTS),
-            Field("balance_rows", "bigint", "rows of balance_daily, all history"),
+            count("balance_rows", "rows of balance_daily, all history"),
             Field("first_balance_date", "date"),
             Field("accounts", _accounts(scale), "what each account holds at the end"),
             Field("opening_accounts", _accounts(scale), "before the window; null: none"),
@@ -101,15 +101,22 @@ def customer_features(id_type: str, scale: int, further: Iterable[Field] = ()) -
             Field("first_activity_date", "date", "first purchase day, all history"),
             Field("last_activity_date", "date", "last purchase day, all history"),
             Field("start_date", "date", "from customers, else first purchase or balance"),
-            Field("recency_days", "int", "snapshot_date - last_activity_date; null: no purchase"),
+            Field(
+                "recency_days",
+                "int",
+                "snapshot_date - last_activity_date; null: no purchase",
+                check=">= 1",
+            ),
             Field("tenure_days", "int", "snapshot_date - start_date"),
-            Field("first_purchase_days", "int", "snapshot_date - first_activity_date"),
-            Field("orders", "bigint", "distinct orders per day, added up over the window"),
-            Field("active_days", "bigint", "distinct days with a purchase in the window"),
-            Field("lines", "bigint", "purchase rows in the window"),
+            Field(
+                "first_purchase_days", "int", "snapshot_date - first_activity_date", check=">= 1"
+            ),
+            count("orders", "distinct orders per day, added up over the window"),
+            count("active_days", "distinct days with a purchase in the window"),
+            count("lines", "purchase rows in the window"),
             Field("monetary", money(scale), "purchases minus refunds in the window"),
-            Field("purchase_amount", money(scale), "purchases in the window"),
-            Field("refund_amount", money(scale), "refunds in the window, <= 0"),
+            Field("purchase_amount", money(scale), "purchases in the window", check=">= 0"),
+            Field("refund_amount", money(scale), "refunds in the window, <= 0", check="<= 0"),
             Field("avg_order_value", "double", "purchase_amount / orders"),
             Field("aum", money(scale), "balance at the end of the last day counted"),
             Field("aum_avg", "double", "time-weighted mean of the end-of-day balance"),

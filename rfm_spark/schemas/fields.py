@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+CONTRACT_VERSION = 1
+"""Which promises the tables keep: names, types and meanings. A change that breaks readers raises
+it; a new column or table does not."""
 CUSTOMER_ID_TYPES = ("bigint", "string")
 MONEY_DIGITS = 28
 """Digits of a stored amount. A sum of such decimals still fits decimal(38)."""
@@ -17,12 +20,17 @@ EXTRA_DIGITS = 8
 
 @dataclass(frozen=True)
 class Field:
-    """A column: its Spark SQL type, and what a number in it means."""
+    """A column: its Spark SQL type, what a number in it means, and what its values keep to.
+
+    ``check`` is the end of a condition that begins with the column, as in ``>= 0``; null keeps to
+    every one.
+    """
 
     name: str
     type: str
     comment: str = ""
     nullable: bool = True
+    check: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,25 @@ def money(scale: int) -> str:
     return f"decimal({MONEY_DIGITS},{scale})"
 
 
-def key(name: str, type_: str, comment: str = "") -> Field:
+def key(name: str, type_: str, comment: str = "", check: str = "") -> Field:
     """A column that is never null."""
-    return Field(name, type_, comment, nullable=False)
+    return Field(name, type_, comment, nullable=False, check=check)
+
+
+def count(name: str, comment: str = "") -> Field:
+    """A number of things."""
+    return Field(name, "bigint", comment, check=">= 0")
+
+
+def share(name: str, comment: str = "") -> Field:
+    """A part of a whole."""
+    return Field(name, "double", comment, check="BETWEEN 0 AND 1")
+
+
+def score(name: str, comment: str = "") -> Field:
+    """1 to the number of bins."""
+    return Field(name, "int", comment, check=">= 1")
+
+
+KIND = key("kind", "string", "rfm or cluster", "IN ('rfm', 'cluster')")
+"""Rule segments or clusters."""

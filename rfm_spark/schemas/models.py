@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rfm_spark.schemas.fields import Field, Table, key
+from rfm_spark.schemas.fields import Field, Table, count, key, share
 
 SCORE_THRESHOLDS = Table(
     "score_thresholds",
@@ -10,7 +10,7 @@ SCORE_THRESHOLDS = Table(
     (
         key("thresholds_version", "string"),
         key("metric", "string", "recency, frequency, monetary or aum"),
-        key("score", "int", "1 to the number of bins, the highest best"),
+        key("score", "int", "1 to the number of bins, the highest best", ">= 1"),
         Field("lower", "double", "values above this (method r: from this on); null: no edge"),
         Field("upper", "double", "values up to this, included (method r: not); null: no edge"),
         Field("lower_customer_id", "string", "rank, ntile: of those at lower, ids above this one"),
@@ -19,7 +19,7 @@ SCORE_THRESHOLDS = Table(
         Field("weight", "double", "weight of this score in rfm_score"),
         Field("method", "string", "value, qcut, rank, ntile, r or fixed"),
         key("snapshot_date", "date", "date the edges were cut on"),
-        Field("customers", "bigint", "customers with a purchase, over whom they were cut"),
+        count("customers", "customers with a purchase, over whom they were cut"),
         Field("scoring_hash", "string", "changes with roles, bins or methods"),
         Field("use_hash", "string", "changes with the rule map or the weights"),
         Field("rules", "string", "name of the rule map in force"),
@@ -35,12 +35,17 @@ K_SWEEP = Table(
     (
         key("model_version", "string"),
         key("snapshot_date", "date"),
-        key("k", "int"),
+        key("k", "int", check=">= 1"),
         key("seed", "int"),
-        Field("wcss", "double", "weighted within-cluster sum of squares of what was fitted"),
+        Field(
+            "wcss",
+            "double",
+            "weighted within-cluster sum of squares of what was fitted",
+            check=">= 0",
+        ),
         Field("wcss_all", "double", "the same over all customers, for the best seed of each k"),
         Field("silhouette", "double", "of squared distances, of what was fitted; null for k = 1"),
-        Field("min_share", "double", "share of the smallest cluster, by weight"),
+        share("min_share", "share of the smallest cluster, by weight"),
         Field("iterations", "int", "Lloyd steps"),
         Field("seconds", "double"),
         Field("stability", "double", "mean adjusted Rand index to the other seeds of this k"),
@@ -56,7 +61,7 @@ MODELS = Table(
         key("model_version", "string"),
         key("snapshot_date", "date", "date whose features it was fitted on"),
         Field("algorithm", "string"),
-        Field("k", "int"),
+        Field("k", "int", check=">= 1"),
         Field("features", "array<string>", "columns, in the order of all vectors below"),
         Field("transform", "string", "log1p: sign(x) * log(1 + |x|); none"),
         Field("scale", "string"),
@@ -73,8 +78,8 @@ MODELS = Table(
         Field("silhouette", "double"),
         Field("seed", "int"),
         Field("chosen_because", "string"),
-        Field("customers", "bigint"),
-        Field("coreset_rows", "bigint"),
+        count("customers"),
+        count("coreset_rows"),
         Field(
             "matched_to",
             "array<struct<cluster:int,previous_version:string,previous_cluster:int,"
@@ -108,9 +113,9 @@ DRIFT = Table(
         Field("std", "double", "sample standard deviation of the same"),
         Field("mean_at_fit", "double"),
         Field("std_at_fit", "double"),
-        Field("outside_share", "double", "customers beyond the range of the fit, in this feature"),
+        share("outside_share", "customers beyond the range of the fit, in this feature"),
         Field("wcss_ratio", "double", "WCSS per customer over that at the fit, all features"),
-        Field("customers", "bigint"),
+        count("customers"),
         Field("alarm", "boolean", "psi or wcss_ratio is above the configured limit"),
     ),
     ("snapshot_date",),

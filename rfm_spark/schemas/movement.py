@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rfm_spark.schemas.fields import Field, Table, key, money
+from rfm_spark.schemas.fields import KIND, Field, Table, count, key, money, share
 
 
 def segment_migrations(scale: int) -> Table:
@@ -13,10 +13,10 @@ def segment_migrations(scale: int) -> Table:
         (
             key("snapshot_date", "date"),
             key("previous_snapshot_date", "date", "the date compared with"),
-            key("kind", "string", "rfm or cluster"),
+            KIND,
             Field("from_segment", "string", "at the previous date; null: new customers"),
             Field("to_segment", "string", "at this date; null: departed customers"),
-            Field("customers", "bigint"),
+            count("customers"),
             Field("revenue", money(scale), "their net money from the previous date to this one"),
             Field(
                 "by_behaviour",
@@ -24,7 +24,7 @@ def segment_migrations(scale: int) -> Table:
                 "customers whom the previous edges, rule map and model put where they are now; "
                 "departed ones; null: those are no longer stored",
             ),
-            Field("by_recut", "bigint", "customers whom they would have put elsewhere"),
+            count("by_recut", "customers whom they would have put elsewhere"),
         ),
         ("snapshot_date",),
     )
@@ -36,14 +36,14 @@ SEGMENT_STABILITY = Table(
     (
         key("snapshot_date", "date"),
         key("previous_snapshot_date", "date", "the date compared with"),
-        key("kind", "string", "rfm or cluster"),
-        Field("new_customers", "bigint", "at this date only"),
-        Field("departed_customers", "bigint", "at the previous date only"),
-        Field("customers", "bigint", "at both dates"),
-        Field("kept", "bigint", "of these, in the same segment"),
-        Field("kept_share", "double", "kept / customers; null without any"),
+        KIND,
+        count("new_customers", "at this date only"),
+        count("departed_customers", "at the previous date only"),
+        count("customers", "at both dates"),
+        count("kept", "of these, in the same segment"),
+        share("kept_share", "kept / customers; null without any"),
         Field("agreement", "double", "adjusted Rand index of the two labellings; null without any"),
-        Field("by_recut", "bigint", "at this date, elsewhere by the previous edges or model"),
+        count("by_recut", "at this date, elsewhere by the previous edges or model"),
     ),
     ("snapshot_date",),
 )
@@ -56,9 +56,14 @@ def segment_outlook(scale: int) -> Table:
         "one row per snapshot date, kind, segment and period",
         (
             key("snapshot_date", "date"),
-            key("kind", "string", "rfm or cluster"),
+            KIND,
             key("segment", "string"),
-            key("period", "int", "0: the present; a period is as long as the dates lie apart"),
+            key(
+                "period",
+                "int",
+                "0: the present; a period is as long as the dates lie apart",
+                ">= 0",
+            ),
             Field("previous_snapshot_date", "date", "the migrations are those since this date"),
             Field("customers", "double", "expected size, without new customers"),
             Field("revenue", money(scale), "of that period"),

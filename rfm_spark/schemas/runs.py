@@ -15,6 +15,7 @@ RUNS = Table(
             "status",
             "string",
             "started, succeeded or failed; stale: this run wrote what the date's labels rest on",
+            "IN ('started', 'succeeded', 'failed', 'stale')",
         ),
         Field("started", "timestamp"),
         Field("ended", "timestamp"),

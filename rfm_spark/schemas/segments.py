@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rfm_spark.schemas.features import customer_features
-from rfm_spark.schemas.fields import Field, Table, key, money
+from rfm_spark.schemas.fields import KIND, Field, Table, count, key, money, score, share
 
 KINDS = {"rfm": "rfm_segment", "cluster": "cluster_segment"}
 """Kind of segment to the column of ``customer_segments`` that holds it."""
@@ -20,16 +20,16 @@ def customer_segments(id_type: str, features: Iterable[Field]) -> Table:
             key("snapshot_date", "date"),
             key("customer_id", id_type),
             *features,
-            Field("r_score", "int"),
-            Field("f_score", "int"),
-            Field("m_score", "int"),
-            Field("a_score", "int", "null unless a feature plays the role aum"),
+            score("r_score"),
+            score("f_score"),
+            score("m_score"),
+            score("a_score", "null unless a feature plays the role aum"),
             Field("rfm_cell", "string", "the scores as a code, as in 543"),
             Field("rfm_score", "double", "weighted mean of the scores"),
             Field("rfm_segment", "string"),
             Field("cluster", "int"),
             Field("cluster_segment", "string"),
-            Field("distance", "double", "to the own centroid, in scaled units"),
+            Field("distance", "double", "to the own centroid, in scaled units", check=">= 0"),
             Field("margin", "double", "distance to the second nearest centroid minus distance"),
             Field("previous_rfm_segment", "string"),
             Field("rfm_segment_since", "date"),
@@ -56,11 +56,11 @@ def segment_profiles(scale: int, features: Iterable[str], attributes: Iterable[s
         "one row per snapshot date, kind and segment",
         (
             key("snapshot_date", "date"),
-            key("kind", "string", "rfm or cluster"),
+            KIND,
             key("segment", "string"),
-            Field("rank", "int", "1 = best"),
-            Field("customers", "bigint", "in the segment"),
-            Field("share", "double", "of all customers, 0 to 1"),
+            Field("rank", "int", "1 = best", check=">= 1"),
+            count("customers", "in the segment"),
+            share("share", "of all customers, 0 to 1"),
             Field("revenue", money(scale), "sum of monetary, in the configured currency"),
             Field("revenue_share", "double", "of all revenue; null when that is not positive"),
             Field(
@@ -90,12 +90,12 @@ SEGMENT_EVENTS = Table(
     "one row per snapshot date, kind, segment and target event",
     (
         key("snapshot_date", "date"),
-        key("kind", "string", "rfm or cluster"),
+        KIND,
         key("segment", "string"),
         key("event", "string"),
-        Field("segment_customers", "bigint", "customers in the segment"),
-        Field("customers", "bigint", "of these, with the event in the window"),
-        Field("rate", "double", "customers / segment_customers"),
+        count("segment_customers", "customers in the segment"),
+        count("customers", "of these, with the event in the window"),
+        share("rate", "customers / segment_customers"),
         Field("rate_lower", "double", "95 % interval of the rate (Wilson)"),
         Field("rate_upper", "double"),
         Field("lift", "double", "rate / rate of all customers"),
@@ -110,13 +110,13 @@ SEGMENT_SEPARATION = Table(
     "one row per snapshot date, kind and feature or attribute",
     (
         key("snapshot_date", "date"),
-        key("kind", "string", "rfm or cluster"),
+        KIND,
         key("feature", "string", "feature or attribute"),
         Field("measure", "string", "eta_squared (features) or cramers_v (attributes)"),
         Field(
             "value", "double", "0: segments tell nothing of it; 1: they tell all; null: constant"
         ),
-        Field("customers", "bigint", "with a value"),
+        count("customers", "with a value"),
     ),
     ("snapshot_date",),
 )
