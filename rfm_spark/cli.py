@@ -290,7 +290,6 @@ def _execute(
         "export": lambda c: pipeline.export(
             c, name=options.name, snapshot_date=options.snapshot_date
         ),
-        "describe": lambda c: _describe(c, options),
         "maintain": pipeline.maintain,
         "forget": lambda c: pipeline.forget(c, customers=options.customers),
     }
@@ -304,6 +303,10 @@ def _execute(
         show = partial(look, spark, configuration, display, command=options.command)
         if options.command == "runs":
             show(work=lambda c: show_runs(c, display, options.limit))
+            return
+        if options.command == "describe":
+            show(work=lambda c: _describe(c, options))
+            display.done(time.monotonic() - start, configuration.settings.store)
             return
         if options.command == "backfill":
             dates = options.every.dates(options.first, options.last)

@@ -21,6 +21,7 @@ class Driver:
 
 
 _ADDRESS = re.compile(r"jdbc:[^\s'\"`]+")
+_LONG = 6
 _SECRET = re.compile(r"(?i)user|pass|pwd|secret|token|key|credential")
 _MARIADB = Driver("org.mariadb.jdbc.Driver", "org.mariadb.jdbc:mariadb-java-client:3.5.6")
 _DRIVERS = {
@@ -37,29 +38,33 @@ def driver_of(url: str) -> Driver | None:
 
 def without_secrets(url: str) -> str:
     """A JDBC address for people: no parameters, no user, no password."""
-    bare = re.sub(r"[?;(].*", "", url)
-    return re.sub(r"thin:[^@]*@", "thin:@", re.sub(r"//[^/@]*@", "//", bare))
+    bare = re.sub(r"([?;(,]|[:/]\w+=).*", "", url)
+    login, at, place = bare.rpartition("@")
+    if not at:
+        return bare
+    kind = "".join(re.findall(r"^jdbc:(?:\w+:)*", login))
+    return f"{kind}{'//' if '://' in url and not place.startswith('//') else ''}{place}"
 
 
 def secrets_of(url: str, properties: Mapping[str, object]) -> set[str]:
     """Users, passwords and tokens of an address, of its parameters and of properties."""
-    parameters = dict(re.findall(r"[?;&(,]([^?;&=(),]*)=([^?;&()]+)", url))
-    named = {**parameters, **properties}
-    login = re.search(r"(?://|thin:)([^/@]*)@", url)
+    parameters = re.findall(r"[?;&(,:/]([^?;&=(),:/]*)=([^?;&(),]+)", url)
+    named = [*parameters, *((name, str(value)) for name, value in properties.items())]
+    login = re.search(r"(?://|thin:|oci:)(.*)@", re.sub(r"[?;].*", "", url))
     return {
-        *(str(value) for name, value in named.items() if _SECRET.search(name)),
-        *(re.split(r"[:/]", login[1]) if login else ()),
+        *(value for name, value in named if _SECRET.search(name)),
+        *(re.split(r"[:/]", login[1], maxsplit=1) if login else ()),
     } - {""}
 
 
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     """A text without JDBC parameters and logins, and without these secrets."""
     bare = _ADDRESS.sub(lambda found: without_secrets(found[0]), text)
-    words = sorted(secrets, key=len, reverse=True)
-    if not words:
-        return bare
-    listed = "|".join(re.escape(word) for word in words)
-    return re.sub(rf"(?<![\w/.-])({listed})(?![\w/.-])", "***", bare)
+    for word in sorted(secrets, key=len, reverse=True):
+        is_short = len(word) < _LONG  # may be a part of any word
+        start, end = (r"(?<![\w/])", r"(?![\w/])") if is_short else ("", "")
+        bare = re.sub(f"{start}{re.escape(word)}{end}", "***", bare)
+    return bare
 
 
 def address_for_spark(url: str) -> str:

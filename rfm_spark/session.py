@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 
@@ -40,6 +40,7 @@ LOCAL_DEFAULTS = {
 # Under these, files that cannot be read are left out and nobody is told.
 _LOSSY = ("spark.sql.files.ignoreCorruptFiles", "spark.sql.files.ignoreMissingFiles")
 
+JOB_DESCRIPTION = "spark.job.description"
 _HIDDEN = "(hidden)"
 JAVA_HELP = (
     "Spark needs Java 17 or 21 and found none: install it (Debian and Ubuntu: apt-get install "
@@ -124,13 +125,29 @@ def temporarily(spark: SparkSession, settings: Mapping[str, str]) -> Iterator[No
 
 
 @contextmanager
-def tagged(spark: SparkSession, tag: str) -> Iterator[None]:
-    """Spark's jobs bear a tag for a while: in the UI, its REST interface and the event log."""
+def jobs_of(spark: SparkSession, run_id: str, command: str) -> Iterator[None]:
+    """Spark's jobs bear the run for a while.
+
+    As a description in the UI, and as a tag in its REST interface and the event log.
+    """
+    tag = f"rfm_spark run {run_id}"
     spark.addTag(tag)
     try:
-        yield
+        with temporarily(spark, {JOB_DESCRIPTION: f"rfm_spark {command}"}):
+            yield
     finally:
         spark.removeTag(tag)
+
+
+def is_hidden(spark: SparkSession, key: str) -> bool:
+    """Whether a managed session keeps a setting to itself."""
+    return _setting(spark, key) == _HIDDEN
+
+
+def describe_jobs(spark: SparkSession, text: str) -> None:
+    """What the Spark UI calls the jobs that follow; nothing where a session does not take it."""
+    with suppress(PySparkException):
+        spark.conf.set(JOB_DESCRIPTION, text)
 
 
 def _setting(spark: SparkSession, key: str) -> str | None:

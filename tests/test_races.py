@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import psutil
 import pytest
 from conftest import Project
 from deltalake import DeltaTable
@@ -20,8 +23,9 @@ from stores import assert_same_tables, rows_of, tables_of
 from test_pipeline import CONFIG, SNAPSHOT, life, make_log
 
 from rfm_spark import schemas
+from rfm_spark.errors import ConflictError
 from rfm_spark.pipeline import turns
-from rfm_spark.tables import Store
+from rfm_spark.tables import Fence, Store, delete
 
 EARLIER = "2024-01-20"
 
@@ -113,10 +117,10 @@ def done(one_by_one, tmp_path) -> Project:
     return project
 
 
-def add_run_elsewhere(project: Project, spark, started: datetime) -> None:
+def add_run_elsewhere(project: Project, spark, started: datetime, turn: int | None = None) -> None:
     """A run on another machine that has begun, and has not ended."""
     runs = project.table(spark, "runs").where("status = 'started'").limit(1)
-    turn = project.table(spark, "runs").agg(F.max("turn")).first()[0] + 1
+    turn = turn or project.table(spark, "runs").agg(F.max("turn")).first()[0] + 1
     changed = {
         "run_id": F.lit("of another machine"),
         "turn": F.lit(turn).cast("bigint"),
@@ -150,11 +154,11 @@ def test_one_that_gives_signs_is_at_work(done, spark, capsys) -> None:
     stop, signs = threading.Event(), iter(range(1, 1000))
 
     def give() -> None:
+        store = Store(spark, str(done.folder / "warehouse"), is_path=True)
+        store.create(schemas.RUN_SIGNS)
         while not stop.wait(0.5):
-            row = [("of another machine", next(signs), datetime.now(timezone.utc))]
-            frame = spark.createDataFrame(row, schemas.RUN_SIGNS.ddl)
-            place = str(done.folder / "warehouse" / "run_signs")
-            frame.write.format("delta").mode("overwrite").save(place)
+            sign = {"rfm_spark.sign.of another machine": f"{next(signs)} {int(time.time())}"}
+            store.set_properties("run_signs", sign)
 
     thread = threading.Thread(target=give)
     thread.start()
@@ -169,13 +173,47 @@ def test_one_that_gives_signs_is_at_work(done, spark, capsys) -> None:
     assert rows_of(done.folder / "warehouse", "runs") == before
 
 
+def test_a_process_number_that_is_used_again_is_another_process() -> None:
+    here = turns.this_process().rpartition("/")[2]
+    pid, begun = here.split(":")
+    assert turns._lives(here)
+    assert not turns._lives(f"{pid}:{int(begun) - 3600}")
+    with subprocess.Popen(["true"]) as gone:
+        ended = f"{gone.pid}:{int(psutil.Process(gone.pid).create_time())}"
+        while psutil.Process(gone.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        assert not turns._lives(ended)
+    assert not turns._lives(ended)
+
+
+def test_a_run_that_only_slept_finds_closed_doors(done, spark) -> None:
+    """Whoever takes over from a silent run fences off every table, also those it does not write."""
+    store = Store(spark, str(done.folder / "warehouse"), is_path=True)
+    slept, later = replace(store, fence=Fence("x", 7)), replace(store, fence=Fence("x", 8))
+    labels = done.table(spark, "customer_segments")
+    rows = spark.createDataFrame(labels.collect(), labels.schema)
+    types = {field.name: field.dataType.simpleString() for field in labels.schema}
+    columns = tuple(schemas.Field(name, type_) for name, type_ in types.items())
+    table = schemas.Table("customer_segments", "labels", columns, ("snapshot_date",))
+    later.fence_off(schemas.TABLE_NAMES, "later")
+    before = store.version("customer_segments")
+    add_run_elsewhere(done, spark, datetime.now(timezone.utc), turn=8)
+    with pytest.raises(ConflictError, match="taken over"):
+        slept.replace(table, rows.limit(0), f"snapshot_date = DATE'{SNAPSHOT}'", "slept")
+    with pytest.raises(ConflictError, match="taken over"):
+        delete(slept, "customer_segments", f"snapshot_date = DATE'{SNAPSHOT}'")
+    assert store.version("customer_segments") == before
+    assert done.table(spark, "customer_segments").count() == rows.count()
+
+
 def test_a_run_says_that_it_is_at_work(done, spark, monkeypatch) -> None:
     monkeypatch.setattr(turns, "SIGN_SECONDS", 0.2)
     assert done.rfm("features", "--snapshot-date", SNAPSHOT) == 0
-    sign = done.table(spark, "run_signs").first()
     last = done.table(spark, "runs").orderBy(F.desc("turn")).first()
-    assert sign["run_id"] == last["run_id"]
-    assert sign["signs"] >= 1
+    store = Store(spark, str(done.folder / "warehouse"), is_path=True)
+    signs, given = store.properties("run_signs")[f"rfm_spark.sign.{last['run_id']}"].split()
+    assert int(signs) >= 1
+    assert abs(int(given) - time.time()) < 600
 
 
 def test_a_run_that_was_taken_for_dead_writes_over_nothing(done, monkeypatch, capsys) -> None:

@@ -16,6 +16,8 @@ from stores import rows_of, tables_of
 from test_history import APRIL, FEBRUARY, MARCH, QUARTER, new_project
 from test_pipeline import CONFIG, SNAPSHOT, life, make_log
 
+from rfm_spark.pipeline.forgetting import _number
+
 EARLIER = "2024-01-20"
 SCORING = "    scoring: {method: rank, bins: 3, rules: klaviyo_6}\n"
 BALANCES = """      balances:
@@ -113,11 +115,14 @@ def test_who_is_forgotten_is_in_no_file(shop, spark, capsys) -> None:
     rejected = shop.table(spark, "rejected_transactions")
     kept = {(row["customer_id"], row["raw_row"]) for row in rejected.collect()}
     assert {who for who, _ in kept} == {"c001", None}
-    assert [raw for _, raw in kept if raw and "c007" in raw and "c0071" not in raw] == []
+    assert sorted(str(raw)[:8] for _, raw in kept) == ["(erased ", '"c0071",', "None"]
     assert rows_of(store, "segment_profiles") == sums
     told = capsys.readouterr().out
     assert not any(name in told for name in gone)
-    assert "exports that were written before still hold" in " ".join(told.split())
+    told = " ".join(told.split())
+    assert "2 of 3 customers are in the tables" in told
+    assert "the store knows none of these ids" in told  # the second time
+    assert "exports that were written before still hold" in told
 
 
 def test_the_next_run_counts_anew_without_those_who_are_forgotten(shop, spark, capsys) -> None:
@@ -135,6 +140,38 @@ def test_the_next_run_counts_anew_without_those_who_are_forgotten(shop, spark, c
     ids = {row["customer_id"] for row in labels.collect()}
     assert ids == {f"c{n:03}" for n in range(12)} - {"c007"}
     assert holding(shop.folder / "warehouse", "c007") == set()
+
+
+def test_features_are_carried_on_after_customers_are_forgotten(shop, spark, capsys) -> None:
+    listed = shop.folder / "list.txt"
+    listed.write_text("c007\n")
+    assert shop.rfm("forget", "--customers", str(listed)) == 0
+    report = shop.table(spark, "ingest_report").where("measure = 'forgotten'")
+    lines = len(
+        [
+            line
+            for line in (shop.folder / "log" / "part-1.csv").read_text().split()
+            if line.startswith("c007,") and "seven" not in line
+        ]
+    )
+    assert report.agg(F.sum("rows")).first()[0] == lines > 0
+    capsys.readouterr()
+    assert shop.rfm("features", "--snapshot-date", "2024-02-02") == 0
+    assert "features counted anew" in capsys.readouterr().out
+    assert shop.rfm("features", "--snapshot-date", "2024-02-03") == 0
+    assert "features carried on from 2024-02-02" in capsys.readouterr().out
+    for day in ("2024-02-02", "2024-02-03"):
+        there = shop.table(spark, "customer_features").where(f"snapshot_date = DATE'{day}'")
+        assert there.where("customer_id = 'c007'").count() == 0
+        assert there.count() == 11
+
+
+@pytest.mark.parametrize(
+    ("given", "number"),
+    [("7", 7), (" 007", 7), ("-7", -7), ("7.0", None), ("٧", None), ("9" * 20, None), ("x", None)],
+)
+def test_whole_numbers_are_ids_whatever_they_look_like(given, number) -> None:
+    assert _number(given) == number
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from rfm_spark.ingest.cleaning import REFUND_DROPPED
 DUPLICATE_MEASURES = ("duplicate", "duplicate_conflicting")
 UNDATED_REASONS = ("malformed", "missing_timestamp", "bad_timestamp")
 """A log's partition day may hold such rows; they say nothing of which business days are in."""
+FORGOTTEN = "forgotten"
+"""Rows that were accepted, and whose customers were erased since."""
 EMPTY_FROM, EMPTY_TO = "empty_from", "empty_to"
 _UNMEASURED = ("customer_id", "order_id", "identity", "account_id", "raw_event")
 _NOTHING = (0, Decimal(0))
@@ -131,7 +133,7 @@ class Tally:
 
     def rejected(self) -> dict[str, int]:
         """Rows per reject reason, without what policy dropped."""
-        other = {"read", "accepted", "rounding", EMPTY_FROM, EMPTY_TO, REFUND_DROPPED}
+        other = {"read", "accepted", "rounding", FORGOTTEN, EMPTY_FROM, EMPTY_TO, REFUND_DROPPED}
         other |= set(DUPLICATE_MEASURES)
         reasons = {measure for _, measure in self.counts} - other
         return {reason: self.rows_of(reason) for reason in sorted(reasons)}

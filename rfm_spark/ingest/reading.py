@@ -83,14 +83,15 @@ def read_source(spark: SparkSession, name: str, place: Place, *, where: str | No
         named = set(referenced_columns(where, known))
         if not named or named - set(partitions):
             keeps = keeps | F.col(MALFORMED).isNotNull()
-        _ = source.select(keeps).schema  # over Connect, a filter alone is not looked at
+        kept = source.where(keeps)
+        _ = source.select(keeps).schema, kept.schema  # over Connect, a filter is not looked at
     except AnalysisException as error:
         columns = ", ".join(column for column in known if column != MALFORMED)
         raise ConfigurationError(
             f"sources.{name}.where: {where!r} does not fit the source: {first_line(error)}; its "
             f"columns are {columns}"
         ) from None
-    return source.where(keeps)
+    return kept
 
 
 def first_line(error: Exception) -> str:

@@ -18,6 +18,7 @@ from rfm_spark.errors import DataError
 from rfm_spark.ingest.days import DayRange
 from rfm_spark.rules import RuleMap
 from rfm_spark.schemas import Table
+from rfm_spark.session import describe_jobs
 from rfm_spark.tables import Store, Written
 
 
@@ -99,6 +100,7 @@ class Context:
         self.display.stage(name, about)
         self.run.stage, self.run.stage_clock = name, Clock()
         self.spark.addTag(_tag(name))
+        describe_jobs(self.spark, f"rfm_spark {self.run.command}: {name} {about}")
 
     def end_stage(self) -> None:
         """Spark's jobs bear no stage any more."""

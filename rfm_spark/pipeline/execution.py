@@ -16,7 +16,7 @@ from rfm_spark.ingest.reading import first_line
 from rfm_spark.pipeline import ledger
 from rfm_spark.pipeline.context import Context, Display, Run
 from rfm_spark.pipeline.sources import DATA_FAULTS, without_values
-from rfm_spark.session import run_settings, tagged
+from rfm_spark.session import jobs_of, run_settings
 from rfm_spark.tables import Store
 
 _FILE_FAULTS = re.compile(
@@ -56,7 +56,7 @@ def execute(
     display.run(context.run.run_id)
     with (
         run_settings(spark, configuration.settings.timezone),
-        tagged(spark, f"rfm_spark run {context.run.run_id}"),
+        jobs_of(spark, context.run.run_id, command),
         closing(context.store.queue),
         ledger.recorded(context, snapshot_date, patience),
         _data_errors(),
@@ -82,9 +82,16 @@ def look(
         RfmSparkError: Whatever the stage refuses, or Spark finds wrong with the data.
     """
     context = new_context(spark, configuration, display, command)
-    with run_settings(spark, configuration.settings.timezone), _data_errors():
+    with (
+        run_settings(spark, configuration.settings.timezone),
+        jobs_of(spark, context.run.run_id, command),
+        _data_errors(),
+    ):
         context.store.check_contract()
-        return work(context)
+        try:
+            return work(context)
+        finally:
+            context.end_stage()
 
 
 def new_context(

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
+from rfm_spark.ingest.measures import FORGOTTEN
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.earlier import carried_on, find_earlier
 from rfm_spark.pipeline.history import History, counted_anew
@@ -51,12 +52,15 @@ def _disagreement(context: Context, history: History, state: DataFrame) -> str |
     sums = state.agg(money.alias("money"), rows.alias("rows")).collect()[0]
     report = context.store.read("ingest_report").where(
         (F.col("source") == "transactions")
-        & (F.col("measure") == "accepted")
+        & F.col("measure").isin("accepted", FORGOTTEN)
         & (F.col("activity_date") < F.lit(history.snapshot_date))
     )
     if history.first_day is not None:
         report = report.where(F.col("activity_date") >= F.lit(history.first_day))
-    accepted = report.agg(F.sum("amount").alias("money"), F.sum("rows").alias("rows")).collect()[0]
+    sign = F.when(F.col("measure") == FORGOTTEN, -1).otherwise(1)
+    accepted = report.agg(
+        F.sum(F.col("amount") * sign).alias("money"), F.sum(F.col("rows") * sign).alias("rows")
+    ).collect()[0]
     if all((sums[name] or 0) == (accepted[name] or 0) for name in ("money", "rows")):
         return None
     return (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from datetime import date, datetime, timezone
 
 from pyspark.sql import Column, DataFrame, Row
@@ -16,7 +16,6 @@ from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.turns import this_process, turn
 
 SUCCEEDED, FAILED, STARTED, STALE = "succeeded", "failed", "started", "stale"
-LOOKING = ("describe",)
 UNFINISHED = "killed or running"
 _LABELS = "customer_segments"
 
@@ -30,8 +29,7 @@ def new_run_id() -> str:
 def recorded(context: Context, snapshot_date: date | None, patience: float) -> Iterator[None]:
     """Append ``started`` before the work and the final status after it; writes ``runs``.
 
-    A run that was started and has no final row was killed. What writes the store has its turn
-    meanwhile.
+    A run that was started and has no final row was killed. The run has its turn meanwhile.
 
     Args:
         context: The run.
@@ -46,15 +44,12 @@ def recorded(context: Context, snapshot_date: date | None, patience: float) -> I
     started = datetime.now(timezone.utc)
 
     def first_row() -> DataFrame:
+        nonlocal started
+        started = datetime.now(timezone.utc)  # a run may have waited for its turn
         times = {"started": started, "ended": None}
         return _frame(context, [_record(context, snapshot_date, STARTED, None) | times])
 
-    if context.run.command in LOOKING:
-        context.store.append_later(schemas.RUNS, first_row(), context.run.run_id)
-        held: AbstractContextManager[None] = nullcontext()
-    else:
-        held = turn(context, first_row, patience)
-    with held:
+    with turn(context, first_row, patience):
         try:
             yield
             context.store.queue.settle()
@@ -87,16 +82,14 @@ def last_success(context: Context, *, output: str, snapshot_date: date) -> Row |
 def unfinished_since(context: Context, success: Row, *, snapshot_date: date) -> bool:
     """Whether another run of the date has started since and may have left half of its work.
 
-    Commands that only look do not count, nor do runs that failed before they wrote anything.
+    Runs that failed before they wrote anything do not count.
     """
     runs = context.store.read(schemas.RUNS.name).where(
         (F.col("snapshot_date") == F.lit(snapshot_date)) & (F.col("run_id") != context.run.run_id)
     )
-    later = runs.where(
-        (F.col("started") > F.lit(success["started"]))
-        & ~F.col("command").isin(*LOOKING, "export")
-        & (F.col("status") != STALE)
-    )
+    by_time = F.col("started") > F.lit(success["started"])  # turns are younger than ledgers
+    is_later = F.coalesce(F.col("turn") > F.lit(success["turn"]).cast("bigint"), by_time)
+    later = runs.where(is_later & (F.col("command") != "export") & (F.col("status") != STALE))
     has_written = F.cardinality("output_versions") > 0
     is_harmless = (F.col("status") == SUCCEEDED) | ((F.col("status") == FAILED) & ~has_written)
     ends = later.groupBy("run_id").agg(F.bool_or(is_harmless).alias("is_harmless"))

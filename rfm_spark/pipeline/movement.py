@@ -34,6 +34,8 @@ def write_movement(
         compared: Earlier dates to compare with.
         dates: All dates with labels; one of them may be a step of the outlook away.
     """
+    if not any(day < snapshot_date for day in dates):
+        return  # what is stored of a date before, if anything, outlives that date's labels
     projected = outlook_date(context, dates, snapshot_date)
     wanted = {*compared} if projected is None else {*compared, projected}
     found = {

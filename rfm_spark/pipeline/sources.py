@@ -25,7 +25,7 @@ DATA_FAULTS = re.compile(
 )
 _FAULT = re.compile(r"\[([A-Z_]+[.\w]*)\] ([^\n]*)")
 _CONTEXT = re.compile(r"== SQL[^\n]*==\n(?P<code>.*?)\n\s*\^", re.DOTALL)
-_QUOTED = re.compile(r"'(?:[^'\\\\]|\\\\.)*'")
+_QUOTED = re.compile(r"(?<=The value ).*?(?= of the type)|'[^']*'", re.DOTALL)
 _VALUE = re.compile(r"The value ('.*?'|\S+) of the type", re.DOTALL)
 
 

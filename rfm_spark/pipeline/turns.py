@@ -5,6 +5,9 @@ one of several runs make, and its last row gives the turn back. A run that was k
 back: whoever comes next finds out whether it lives, on the same machine by its process, elsewhere
 by the sign that a run gives every minute. Turns are numbered, and what a run writes bears its
 number, so that one that was taken for dead cannot write over a later one (``tables.Fence``).
+
+Signs are properties of the table ``run_signs``: such a commit needs no task of a cluster that is
+busy with the run itself.
 """
 
 from __future__ import annotations
@@ -16,11 +19,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from enum import Enum
 from functools import cache
 from pathlib import Path
 
+import psutil
 from pyspark import inheritable_thread_target
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
@@ -35,7 +38,10 @@ SIGN_SECONDS = 60.0
 DEAD_SECONDS = 300.0
 # Clocks of two machines differ by less.
 _LONG_AGO = 900.0
+# When a process began is told by the clock, which may be set.
+_CLOCK_STEPS = 60.0
 _ASK_SECONDS = 2.0
+_SIGN = "rfm_spark.sign."
 _active: set[str] = set()
 
 
@@ -43,6 +49,7 @@ class _Life(Enum):
     """What is known of the process of a run that has not ended."""
 
     DEAD = "dead"
+    SILENT = "taken for dead"
     ALIVE = "alive"
     UNKNOWN = "unknown"
 
@@ -68,22 +75,13 @@ def turn(context: Context, first_row: Callable[[], DataFrame], patience: float) 
     Raises:
         ConflictError: Another run was at work all that time; nothing was done.
     """
-    _take(context, first_row, patience)
     run_id = context.run.run_id
     _active.add(run_id)
-    stop = threading.Event()
-    signs = threading.Thread(
-        target=inheritable_thread_target(context.spark)(_give_signs),
-        args=(context, stop),
-        name="rfm_spark signs",
-        daemon=True,
-    )
-    signs.start()
     try:
-        yield
+        _take(context, first_row, patience)
+        with _signs(context):
+            yield
     finally:
-        stop.set()
-        signs.join()
         _active.discard(run_id)
 
 
@@ -91,14 +89,16 @@ def _take(context: Context, first_row: Callable[[], DataFrame], patience: float)
     begun = time.monotonic()
     watched, watch, told = None, _Watch(), None
     while True:
-        version = context.store.created(schemas.RUNS)
-        holder = _holder(context, version)
+        context.store.create(schemas.RUNS)
+        turn, holder = _newest(context)
         if holder is not None and holder["run_id"] != watched:
             watched, watch = holder["run_id"], _Watch()
         life = _Life.DEAD if holder is None else _life(context, holder, watch)
-        if holder is None or life is _Life.DEAD:
-            context.run.turn = version + 1
-            if context.store.take_turn(schemas.RUNS, first_row(), context.run.run_id, version + 1):
+        if holder is None or life in (_Life.DEAD, _Life.SILENT):
+            context.run.turn = turn + 1
+            if context.store.take_turn(schemas.RUNS, first_row(), context.run.run_id, turn + 1):
+                if life is _Life.SILENT:  # if it only slept, it wakes up to closed doors
+                    context.store.fence_off(schemas.TABLE_NAMES, context.run.run_id)
                 return
             continue
         if life is _Life.ALIVE and time.monotonic() - begun >= patience:
@@ -112,9 +112,9 @@ def _take(context: Context, first_row: Callable[[], DataFrame], patience: float)
         time.sleep(_ASK_SECONDS)
 
 
-def _holder(context: Context, version: int) -> Row | None:
-    """The run whose turn it is, None where the last one has ended."""
-    runs = context.store.read_version(schemas.RUNS.name, version)
+def _newest(context: Context) -> tuple[int, Row | None]:
+    """The newest turn, and the run whose turn it is: None where that one has ended."""
+    runs = context.store.read(schemas.RUNS.name)
     taken = runs.where(F.col("turn").isNotNull() & (F.col("status") != "stale"))
     started = F.unix_seconds("started").alias("started")
     at = F.date_format("started", "yyyy-MM-dd HH:mm:ss").alias("at")
@@ -124,81 +124,100 @@ def _holder(context: Context, version: int) -> Row | None:
         last.alias("run"), F.bool_or(F.col("status").isin(*ENDED)).alias("has_ended")
     )
     newest = by_run.orderBy(F.desc("turn")).limit(1).collect()
-    if not newest or newest[0]["has_ended"]:
-        return None
-    holder: Row = newest[0]["run"]
-    return holder
+    if not newest:
+        return 0, None
+    return newest[0]["turn"], None if newest[0]["has_ended"] else newest[0]["run"]
 
 
 def _life(context: Context, holder: Row, watch: _Watch) -> _Life:
-    machine, _, pid = (holder["process"] or "").rpartition("/")
+    machine, _, process = (holder["process"] or "").rpartition("/")
     if machine == _machine():
-        if int(pid) == os.getpid():
-            return _Life.ALIVE if holder["run_id"] in _active else _Life.DEAD
-        return _Life.ALIVE if _process_lives(int(pid)) else _Life.DEAD
-    sign = _sign_of(context, holder["run_id"])
-    signs, given = (sign["signs"], sign["given"]) if sign else (0, holder["started"])
+        is_here = holder["run_id"] in _active or not _is_own(process)
+        return _Life.ALIVE if is_here and _lives(process) else _Life.DEAD
+    signs, given = _sign_of(context, holder["run_id"]) or (0, holder["started"])
     if time.time() - given > _LONG_AGO:
-        return _Life.DEAD
-    if watch.signs is None:
-        watch.signs, watch.since = signs, time.monotonic()
-    elif watch.signs != signs:
-        return _Life.ALIVE
-    elif time.monotonic() - watch.since > DEAD_SECONDS:
-        return _Life.DEAD
-    return _Life.UNKNOWN
+        return _Life.SILENT
+    if watch.signs == signs:
+        is_silent = time.monotonic() - watch.since > DEAD_SECONDS
+        return _Life.SILENT if is_silent else _Life.UNKNOWN
+    is_news = watch.signs is not None
+    watch.signs, watch.since = signs, time.monotonic()
+    return _Life.ALIVE if is_news else _Life.UNKNOWN
 
 
-def _sign_of(context: Context, run_id: str) -> Row | None:
-    table = context.store.read_or_none(schemas.RUN_SIGNS.name)
-    if table is None:
+def _sign_of(context: Context, run_id: str) -> tuple[int, int] | None:
+    """How many signs a run has given, and when the last one (Unix seconds)."""
+    sign = context.store.properties(schemas.RUN_SIGNS.name).get(f"{_SIGN}{run_id}")
+    if sign is None:
         return None
-    own = table.where(F.col("run_id") == run_id)
-    found = own.select("signs", F.unix_seconds("given").alias("given")).collect()
-    return found[0] if found else None
+    signs, given = sign.split()
+    return int(signs), int(given)
+
+
+@contextmanager
+def _signs(context: Context) -> Iterator[None]:
+    """Signs of life, as long as the block takes."""
+    stop = threading.Event()
+    thread = threading.Thread(
+        target=inheritable_thread_target(context.spark)(_give_signs),
+        args=(context, stop),
+        name="rfm_spark signs",
+        daemon=True,
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def _give_signs(context: Context, stop: threading.Event) -> None:
-    """Say every minute that the run is at work, until it ends."""
-    signs = 0
+    """Say every minute that the run is at work, until it ends; signs of earlier runs go."""
+    signs, own = 0, f"{_SIGN}{context.run.run_id}"
     see_added_jars(context.spark)
     while not stop.wait(SIGN_SECONDS):
         signs += 1
-        row = (context.run.run_id, signs, datetime.now(timezone.utc))
         with suppress(Exception):  # a sign that is missed is no reason to end the run
-            frame = context.spark.createDataFrame([row], schemas.RUN_SIGNS.ddl).repartition(1)
-            context.store.replace_beside(schemas.RUN_SIGNS, frame, context.run.run_id)
+            context.store.create(schemas.RUN_SIGNS)
+            name = schemas.RUN_SIGNS.name
+            if signs == 1:
+                given = context.store.properties(name)
+                old = [key for key in given if key.startswith(_SIGN)]
+                context.store.remove_properties(name, old)
+            context.store.set_properties(name, {own: f"{signs} {int(time.time())}"})
 
 
 def this_process() -> str:
     """Machine and process, so that a run on the same machine can tell whether it lives."""
-    return f"{_machine()}/{os.getpid()}"
+    pid = os.getpid()
+    return f"{_machine()}/{pid}:{int(psutil.Process(pid).create_time())}"
 
 
 @cache
 def _machine() -> str:
-    """The host and, on Linux, its boot and its space of process numbers (containers have own)."""
-    parts = [socket.gethostname()]
+    """The host, its boot and, on Linux, its space of process numbers (containers have own)."""
+    parts = [socket.gethostname(), str(int(psutil.boot_time()))]
     with suppress(OSError):
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8])
+        parts[1] = Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8]
         parts.append(str(Path("/proc/self/ns/pid").stat().st_ino))
     return ":".join(parts)
 
 
-def _process_lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return not _is_zombie(pid)
+def _is_own(process: str) -> bool:
+    return process.split(":", maxsplit=1)[0] == str(os.getpid())
 
 
-def _is_zombie(pid: int) -> bool:
-    """Whether a process was killed, and only its parent has not noticed yet."""
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+def _lives(process: str) -> bool:
+    """Whether a process of this machine is still there; a number may be used again.
+
+    One that was killed is gone, also where its parent has not noticed yet.
+    """
+    pid, _, begun = process.partition(":")
+    with suppress(psutil.NoSuchProcess):
+        found = psutil.Process(int(pid))
+        is_same = abs(found.create_time() - int(begun)) < _CLOCK_STEPS
+        return is_same and found.status() != psutil.STATUS_ZOMBIE
     return False
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
@@ -13,6 +14,7 @@ from rfm_spark.errors import ConflictError
 APPLICATION = "rfm_spark"
 ATTEMPTS = 5
 _WRITES_PER_TURN = 1_000_000
+Result = TypeVar("Result")
 # Delta's conflicts are Java classes that PySpark does not translate; over Connect they are text.
 _CONFLICT = re.compile(
     r"Concurrent(Append|DeleteRead|DeleteDelete|Transaction|Write|Modification)Exception|"
@@ -60,7 +62,7 @@ class Fence:
         return {"txnAppId": f"{APPLICATION} {self.ledger}", "txnVersion": str(number)}
 
 
-def retrying(write: Callable[[], None]) -> None:
+def retrying(write: Callable[[], Result]) -> Result:
     """Write, and again where somebody else's commit came in between and Delta says it may be.
 
     Raises:
@@ -73,7 +75,7 @@ def retrying(write: Callable[[], None]) -> None:
         reraise=True,
     )
     try:
-        again(write)
+        return again(write)
     except Exception as error:
         if _CONFLICT.search(str(error)):
             raise ConflictError(

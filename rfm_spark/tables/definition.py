@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping
 
 from pyspark.errors import AnalysisException, PySparkException
@@ -23,6 +24,9 @@ MISSING = {
 
 # Which promises a table keeps: a program refuses tables of a later one than its own.
 _CONTRACT = "rfm_spark.contract"
+ID = "rfm_spark.id"
+"""Property that tells a table from another one created in its place; older tables lack it."""
+_CONSTRAINT = "delta.constraints."
 # Readers without deletion vectors or column mapping can open every table. Smallest and largest
 # values per file would keep customer ids in the log, where VACUUM leaves them; files are found by
 # their partition.
@@ -78,7 +82,10 @@ def check_contract(spark: SparkSession, name: str, place: str) -> bool:
     Raises:
         DataError: It does.
     """
-    properties = _properties(spark, name)
+    return _knows(properties_of(spark, name), place)
+
+
+def _knows(properties: Mapping[str, str], place: str) -> bool:
     found = properties.get(_CONTRACT, "")
     if found.isdecimal() and int(found) > CONTRACT_VERSION:
         raise DataError(
@@ -106,25 +113,28 @@ def _create(spark: SparkSession, table: Table, name: str) -> None:
         for field in table.fields
     )
     partition = ", ".join(quoted(column) for column in table.partition_by)
-    constraints = {f"delta.constraints.{key}": sql for key, sql in _checks(table.fields).items()}
-    properties = _PROPERTIES | (_FOLLOWED if table.is_followed else {})
+    constraints = {f"{_CONSTRAINT}{key}": sql for key, sql in _checks(table.fields).items()}
+    properties = {ID: uuid.uuid4().hex} | (_FOLLOWED if table.is_followed else {})
     statement = (
         f"CREATE TABLE IF NOT EXISTS {name} ({columns}) USING delta "
         + (f"PARTITIONED BY ({partition}) " if partition else "")
         + f"COMMENT {text(table.grain)} TBLPROPERTIES "
     )
     try:
-        spark.sql(f"{statement}({listed(properties | constraints)})")
+        spark.sql(f"{statement}({listed(_PROPERTIES | properties | constraints)})")
     except PySparkException as error:
         if "ADD_CONSTRAINT" not in (error.getCondition() or ""):
             raise
-        spark.sql(f"{statement}({listed(properties)})")  # a catalog that wants them one by one
-        _constrain(spark, name, table.fields)
+        # A catalog that wants constraints one by one: the rest comes as for an older table.
+        spark.sql(f"{statement}({listed(properties)})")
 
 
-def _constrain(spark: SparkSession, name: str, fields: Iterable[Field]) -> None:
-    for key, sql in _checks(fields).items():
-        spark.sql(f"ALTER TABLE {name} ADD CONSTRAINT {quoted(key)} CHECK ({sql})")
+def _number(spark: SparkSession, table: Table, name: str, properties: Mapping[str, str]) -> None:
+    """Add what tables have since contracts are numbered, and the number last."""
+    for key, sql in _checks(table.fields).items():
+        if f"{_CONSTRAINT}{key}".lower() not in map(str.lower, properties):
+            spark.sql(f"ALTER TABLE {name} ADD CONSTRAINT {quoted(key)} CHECK ({sql})")
+    set_properties(spark, name, _PROPERTIES)
 
 
 def _checks(fields: Iterable[Field]) -> Mapping[str, str]:
@@ -137,7 +147,8 @@ def _checks(fields: Iterable[Field]) -> Mapping[str, str]:
 
 
 def _match(spark: SparkSession, table: Table, name: str, place: str) -> None:
-    is_numbered = check_contract(spark, name, place)
+    properties = properties_of(spark, name)
+    is_numbered = _knows(properties, place)
     existing = spark.table(name).schema
     types = {field.name: field.dataType.simpleString() for field in existing}
     other = [
@@ -150,8 +161,8 @@ def _match(spark: SparkSession, table: Table, name: str, place: str) -> None:
             f"the table {place} has another schema: {'; '.join(other)}; "
             "undo the change of sources or amount_scale, or start a new `store`"
         )
-    if table.is_followed and _properties(spark, name).get(_FEED) != "true":
-        spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ({listed(_FOLLOWED)})")
+    if table.is_followed and properties.get(_FEED) != "true":
+        set_properties(spark, name, _FOLLOWED)
     new = [field for field in table.fields if field.name not in types]
     if new:
         columns = ", ".join(
@@ -159,10 +170,15 @@ def _match(spark: SparkSession, table: Table, name: str, place: str) -> None:
         )
         spark.sql(f"ALTER TABLE {name} ADD COLUMNS ({columns})")
     if not is_numbered:
-        _constrain(spark, name, table.fields)
-        spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ({listed(_PROPERTIES)})")
+        _number(spark, table, name, properties)
 
 
-def _properties(spark: SparkSession, name: str) -> Mapping[str, str]:
+def set_properties(spark: SparkSession, name: str, properties: Mapping[str, str]) -> None:
+    """Set properties of a table; no task runs for it."""
+    spark.sql(f"ALTER TABLE {name} SET TBLPROPERTIES ({listed(properties)})")
+
+
+def properties_of(spark: SparkSession, name: str) -> Mapping[str, str]:
+    """Properties of a table; no task runs for it."""
     rows = spark.sql(f"SHOW TBLPROPERTIES {name}").collect()
     return {row["key"]: row["value"] for row in rows}

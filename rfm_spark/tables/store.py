@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -16,8 +16,15 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from rfm_spark.errors import ConflictError, DataError
 from rfm_spark.schemas import Table
 from rfm_spark.tables.commits import APPLICATION, ATTEMPTS, Fence, Written, retrying
-from rfm_spark.tables.definition import MISSING, check_contract, define
-from rfm_spark.tables.quoting import quoted
+from rfm_spark.tables.definition import (
+    ID,
+    MISSING,
+    check_contract,
+    define,
+    properties_of,
+    set_properties,
+)
+from rfm_spark.tables.quoting import quoted, text
 from rfm_spark.write_queue import WriteQueue
 
 _LEDGER = "runs"
@@ -193,25 +200,36 @@ class Store:
         """
         self.queue.add(table.name, partial(self._write, table, frame, run_id, None))
 
-    def replace_beside(self, table: Table, frame: DataFrame, run_id: str) -> None:
-        """Replace a whole table that no stage looks at, from any thread and regardless of turns."""
-        self._write(table, frame, run_id, "true", {})
-
-    def created(self, table: Table) -> int:
-        """The table's newest version; where there is no such table, it is created.
+    def create(self, table: Table) -> None:
+        """Create a table if it does not exist, beside what is to be written, from any thread.
 
         Raises:
             DataError: The place is taken, also a little later: another run may be creating it.
         """
         again = Retrying(
             retry=retry_if_exception_type(DataError),
-            stop=stop_after_attempt(ATTEMPTS),
+            stop=stop_after_attempt(ATTEMPTS if self.read_or_none(table.name) is None else 1),
             wait=wait_fixed(1),
             reraise=True,
         )
-        while (version := self.version(table.name)) is None:
-            again(lambda: retrying(lambda: self._ensure(table)))
-        return version
+        again(lambda: retrying(lambda: self._ensure(table)))
+
+    def properties(self, table: str) -> Mapping[str, str]:
+        """A table's properties; none where there is no such table."""
+        if self.read_or_none(table) is None:
+            return {}
+        return properties_of(self.spark, self.identifier(table))
+
+    def set_properties(self, table: str, properties: Mapping[str, str]) -> None:
+        """Set properties of a table."""
+        set_properties(self.spark, self.identifier(table), properties)
+
+    def remove_properties(self, table: str, keys: Collection[str]) -> None:
+        """Take properties off a table."""
+        if keys:
+            listed = ", ".join(text(key) for key in keys)
+            name = self.identifier(table)
+            self.spark.sql(f"ALTER TABLE {name} UNSET TBLPROPERTIES IF EXISTS ({listed})")
 
     def take_turn(self, ledger: Table, row: DataFrame, run_id: str, turn: int) -> bool:
         """Add a row to the ledger, unless somebody has taken this turn or a later one.
@@ -220,7 +238,7 @@ class Store:
             ledger: The table whose rows say whose turn it is.
             row: The run's first row.
             run_id: Kept in the commit.
-            turn: The ledger's version that showed nobody at work, plus one.
+            turn: One more than the last one that the ledger knows.
 
         Returns:
             Whether the row was added; later writes of this store bear the turn.
@@ -231,8 +249,40 @@ class Store:
         except ConflictError:
             return False
         if written.rows:
-            self.fence = Fence(self.table_id(ledger.name), turn)
+            own_id = self.properties(ledger.name).get(ID) or self.table_id(ledger.name)
+            self.fence = Fence(own_id, turn)
         return bool(written.rows)
+
+    def fence_off(self, tables: Iterable[str], run_id: str) -> None:
+        """Have every table refuse what runs of earlier turns may still write.
+
+        Args:
+            tables: Which ones, as far as they exist.
+            run_id: Kept in the commits.
+        """
+        for table in tables:
+            rows = self.read_or_none(table)
+            if rows is not None and self.fence is not None:
+                writer = rows.limit(0).writeTo(self.identifier(table))
+                options = {"userMetadata": run_id, **self.fence.next_options()}
+                for key, value in options.items():
+                    writer = writer.option(key, value)
+                retrying(writer.append)
+
+    def keep_turn(self) -> None:
+        """See that no later run has taken over.
+
+        Raises:
+            ConflictError: One has.
+        """
+        if self.fence is None:
+            return
+        later = self.spark.table(self.identifier(_LEDGER)).where(F.col("turn") > self.fence.turn)
+        if later.limit(1).collect():
+            raise ConflictError(
+                "a later run took this one for dead and has taken over; nothing of this write was "
+                "published. See `rfm-spark runs`"
+            )
 
     def _write(
         self,
@@ -277,27 +327,16 @@ class Store:
         )
 
     def _written(self, table: str, commit: str) -> Written:
-        """The commit with that mark; Delta makes none where nothing is written and nothing goes."""
+        """The commit with that mark.
+
+        Delta makes none where nothing is written and nothing goes, nor for a run that has lost its
+        turn.
+        """
         history = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(table)} LIMIT 20")
         rows = history.select("version", "operationMetrics", "userMetadata").collect()
         for row in rows:
             if row["userMetadata"] == commit:
                 rows_written = row["operationMetrics"].get("numOutputRows", 0)
                 return Written(row["version"], int(rows_written))
-        self._keep_turn()
+        self.keep_turn()
         return Written(max(row["version"] for row in rows), 0)
-
-    def _keep_turn(self) -> None:
-        """See that no later run has taken over; then a write that left no commit was an empty one.
-
-        Raises:
-            ConflictError: One has.
-        """
-        if self.fence is None:
-            return
-        later = self.spark.table(self.identifier(_LEDGER)).where(F.col("turn") > self.fence.turn)
-        if later.limit(1).collect():
-            raise ConflictError(
-                "a later run took this one for dead and has taken over; nothing of this write was "
-                "published. See `rfm-spark runs`"
-            )

@@ -6,11 +6,13 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 
-from rfm_spark.session import temporarily
+from rfm_spark.session import is_hidden, temporarily
+from rfm_spark.tables.commits import retrying
 from rfm_spark.tables.store import Store
 
+_RETENTION = "delta.deletedFileRetentionDuration"
 _RETENTION_CHECK = "spark.databricks.delta.retentionDurationCheck.enabled"
 # VACUUM lists a table's folders in as many tasks as this says, 10,000 by default.
 _LISTING_TASKS, _FEW_TASKS = "spark.sql.sources.parallelPartitionDiscovery.parallelism", "32"
@@ -40,22 +42,35 @@ def update_matching(
     """Set columns in the rows of a table (``t``) that match a key (``s``); one each."""
     assignments = ", ".join(f"{name} = {value}" for name, value in values.items())
     with _view(keys) as view:
-        store.spark.sql(
+        _changed(
+            store,
             f"MERGE INTO {store.identifier(table)} AS t USING {view} AS s ON {match} "
-            f"WHEN MATCHED THEN UPDATE SET {assignments}"
-        ).collect()
+            f"WHEN MATCHED THEN UPDATE SET {assignments}",
+        )
 
 
 def _removed(store: Store, statement: str) -> int:
+    rows = _changed(store, statement)
+    return int(rows[0].asDict().get("num_deleted_rows", rows[0][0])) if rows else 0
+
+
+def _changed(store: Store, statement: str) -> list[Row]:
+    """What a statement says that it changed, made in the run's turn; it may be repeated."""
     store.queue.settle()
-    rows = store.spark.sql(statement).collect()
-    return int(rows[0].asDict().get("num_deleted_rows", rows[0][0]))
+    options = store.fence.next_options() if store.fence else {}
+    settings = {f"spark.databricks.delta.write.{key}": value for key, value in options.items()}
+    with temporarily(store.spark, settings):
+        rows = retrying(lambda: store.spark.sql(statement).collect())
+    if not rows:
+        store.keep_turn()
+    return rows
 
 
 def optimize(store: Store, table: str) -> tuple[int, int]:
     """Put small files together; gives the numbers of files made and of files replaced."""
     store.queue.settle()
-    metrics = store.spark.sql(f"OPTIMIZE {store.identifier(table)}").collect()[0]["metrics"]
+    statement = f"OPTIMIZE {store.identifier(table)}"
+    metrics = retrying(lambda: store.spark.sql(statement).collect())[0]["metrics"]
     return metrics["numFilesAdded"], metrics["numFilesRemoved"]
 
 
@@ -70,11 +85,29 @@ def vacuum(store: Store, table: str, *, retain_nothing: bool = False) -> None:
     store.queue.settle()
     statement = f"VACUUM {store.identifier(table)}"
     settings = {_LISTING_TASKS: _FEW_TASKS}
+    if retain_nothing and is_hidden(store.spark, _RETENTION_CHECK):
+        with _no_retention(store, table):
+            store.spark.sql(statement).collect()
+        return
     if retain_nothing:
         statement += " RETAIN 0 HOURS"
         settings[_RETENTION_CHECK] = "false"
     with temporarily(store.spark, settings):
         store.spark.sql(statement).collect()
+
+
+@contextmanager
+def _no_retention(store: Store, table: str) -> Iterator[None]:
+    """A table that lets go of files at once, where the session cannot be told to."""
+    before = store.properties(table).get(_RETENTION)
+    store.set_properties(table, {_RETENTION: "interval 0 hours"})
+    try:
+        yield
+    finally:
+        if before is None:
+            store.remove_properties(table, [_RETENTION])
+        else:
+            store.set_properties(table, {_RETENTION: before})
 
 
 @contextmanager
