@@ -51,8 +51,8 @@ format: setup ## Put the code in shape
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 
-package: setup ## Build the wheel for spark-submit --py-files
-	@$(PYTHON) -m build --wheel --outdir dist .
+package: setup ## Build the wheel, and an archive of its dependencies for clusters
+	@$(PYTHON) scripts/package.py --out dist
 
 clean: ## Remove what was made: environment, demo, builds
 	@rm -rf $(VENV) $(DEMO_DIR) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from importlib import metadata
 from pathlib import Path
 
 from pyspark.errors import PySparkException
@@ -21,6 +21,7 @@ from pyspark.sql import SparkSession
 
 from rfm_spark.added_jars import add_jar
 from rfm_spark.caller_settings import caller_settings
+from rfm_spark.delta_package import check_build, delta_coordinate
 from rfm_spark.errors import ConfigurationError, PlatformError
 from rfm_spark.jdbc_drivers import Driver
 
@@ -41,6 +42,7 @@ LOCAL_DEFAULTS = {
 _LOSSY = ("spark.sql.files.ignoreCorruptFiles", "spark.sql.files.ignoreMissingFiles")
 
 JOB_DESCRIPTION = "spark.job.description"
+_LINKAGE = re.compile(r"(NoSuchMethod|NoClassDefFound|AbstractMethod|IncompatibleClassChange)Error")
 _HIDDEN = "(hidden)"
 JAVA_HELP = (
     "Spark needs Java 17 or 21 and found none: install it (Debian and Ubuntu: apt-get install "
@@ -160,28 +162,6 @@ def _setting(spark: SparkSession, key: str) -> str | None:
         raise
 
 
-def delta_coordinate() -> str:
-    """Maven coordinate of the Delta Lake JAR for the installed pyspark and delta-spark.
-
-    Since Delta 4.1 the artifact name carries the Spark version (docs.delta.io, "Set up Apache
-    Spark with Delta Lake").
-
-    Raises:
-        PlatformError: delta-spark is not installed for this Python.
-    """
-    try:
-        delta = metadata.version("delta-spark")
-    except metadata.PackageNotFoundError:
-        raise PlatformError(
-            "Delta Lake is not on Spark's class path: start with `spark-submit --packages "
-            "io.delta:delta-spark_<Spark version>_2.13:<Delta version>`, or install delta-spark "
-            "for this Python, so that its JAR can be looked up"
-        ) from None
-    spark = ".".join(metadata.version("pyspark").split(".")[:2])
-    suffix = f"_{spark}" if tuple(map(int, delta.split(".")[:2])) >= (4, 1) else ""
-    return f"io.delta:delta-spark{suffix}_2.13:{delta}"
-
-
 def _leave_errors_to_us() -> None:
     """PySpark logs what it raises to stderr, with its stack, even where it is caught."""
     for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
@@ -210,12 +190,12 @@ def _start(app_name: str, *, verbose: bool) -> SparkSession:
     if not _java_is_here():
         raise PlatformError(JAVA_HELP)
     given = caller_settings(os.environ)
+    brought = f"{given.get(PACKAGES, '')},{given.get('spark.jars', '')}"
     extensions = [given[EXTENSIONS]] if EXTENSIONS in given else []
     if DELTA_EXTENSION not in ",".join(extensions):
         builder = builder.config(EXTENSIONS, ",".join([*extensions, DELTA_EXTENSION]))
     builder = builder.config(CATALOG, given.get(CATALOG, DELTA_CATALOG))
-    brings_delta = "delta" in given.get(PACKAGES, "") + given.get("spark.jars", "")
-    if not brings_delta:
+    if "delta" not in brought:
         packages = [given[PACKAGES]] if PACKAGES in given else []
         builder = builder.config(PACKAGES, ",".join([*packages, delta_coordinate()]))
     for key, value in LOCAL_DEFAULTS.items():
@@ -226,8 +206,8 @@ def _start(app_name: str, *, verbose: bool) -> SparkSession:
             spark = builder.getOrCreate()
         except Exception as error:
             raise PlatformError(_why_no_start(error, log)) from error
-    # `--packages` on the caller's side wins over ours, so Delta may still be missing.
-    return _with_delta(spark, app_name) if PACKAGES in given else spark
+    # `--packages` on the caller's side wins over ours, so Delta may still be missing, or another.
+    return _with_delta(spark, app_name) if brought != "," else spark
 
 
 def _java_is_here() -> bool:
@@ -242,6 +222,8 @@ def _with_delta(spark: SparkSession, app_name: str) -> SparkSession:
     resolves Delta all the same; the session's extensions are read at its start, hence a second
     start. ``--packages`` on the submit line saves it.
     """
+    named = (spark.conf.get(key, None) or "" for key in (PACKAGES, "spark.jars"))
+    check_build(",".join(named), spark.version)
     extensions = spark.conf.get(EXTENSIONS, None) or ""
     configured = DELTA_EXTENSION in extensions and spark.conf.get(CATALOG, None)
     present = _knows_delta(spark)
@@ -276,6 +258,11 @@ def _knows_delta(spark: SparkSession) -> bool:
     try:
         spark.read.format("delta").load("/rfm_spark/probe/of/the/class/path")
     except Exception as error:  # PySpark leaves this one of Spark's exceptions untranslated
+        if _LINKAGE.search(str(error)):
+            raise PlatformError(
+                f"the Delta Lake on Spark's class path is not built for Spark {spark.version}; see "
+                'docs.delta.io, "Releases", for the one that is'
+            ) from error
         return "DATA_SOURCE_NOT_FOUND" not in str(error)
     return True
 

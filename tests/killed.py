@@ -25,7 +25,7 @@ def die() -> None:
 
 def files_of(folder: Path) -> set[str]:
     """Data files; folders may vanish while they are looked at."""
-    walked = os.walk(folder, onerror=None)
+    walked = os.walk(folder)
     return {f"{place}/{name}" for place, _, names in walked for name in names if "part-" in name}
 
 

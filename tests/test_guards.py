@@ -93,7 +93,7 @@ def test_a_store_from_before_turns_and_contracts_is_brought_up(shop, spark) -> N
 )
 def test_tables_refuse_what_cannot_be(finished, spark, table, change) -> None:
     name = f"delta.`{finished.folder / 'warehouse' / table}`"
-    with pytest.raises(Exception, match="CHECK constraint|NOT NULL|NOT_NULL"):
+    with pytest.raises(Exception, match=r"CHECK constraint|NOT NULL|NOT_NULL"):
         spark.sql(f"UPDATE {name} SET {change}").collect()
 
 

@@ -96,6 +96,7 @@ class Points:
     def __init__(self, project: Project, folder: Path) -> None:
         self.project = project
         self.folder = folder
+        folder.mkdir()
         self.copies: list[tuple[str, Project]] = []
         self.lock = threading.RLock()  # one thread writes while another goes on
 
@@ -120,43 +121,55 @@ class Points:
                 file.unlink()
 
 
-@pytest.fixture(scope="module")
-def undisturbed(first_date, tmp_path_factory) -> tuple[Project, Points]:
-    """The second date by a run that nobody disturbs, and copies at each of its points."""
-    folder = tmp_path_factory.mktemp("points")
-    project = copy_of(first_date, folder / "undisturbed")
+def watched(project: Project, command: tuple[str, ...], folder: Path) -> Points:
+    """Run a command that nobody disturbs, and copy its store at each of its points."""
     points = Points(project, folder)
     write, save = Store._write, JavaMLWriter.save
 
-    def watched(store, table, *arguments):
+    def writing(store, table, *arguments):
         with points.lock:
             written = write(store, table, *arguments)
             points.written(table.name)
         return written
 
-    def watched_save(writer, path):
+    def saving(writer, path):
         with points.lock:
             save(writer, path)
             points.saved(path)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Store, "_write", watched)
-        patch.setattr(JavaMLWriter, "save", watched_save)
-        assert project.rfm(*RUN) == 0
-    return project, points
+        patch.setattr(Store, "_write", writing)
+        patch.setattr(JavaMLWriter, "save", saving)
+        assert project.rfm(*command) == 0
+    return points
 
 
 def test_a_kill_in_any_write_leaves_nothing_that_the_same_command_does_not_mend(
-    undisturbed,
+    first_date, undisturbed, tmp_path
 ) -> None:
-    project, points = undisturbed
-    assert {name for name, _ in points.copies} == WRITTEN | {"pipeline"}
-    for name, killed in points.copies:
-        disturbed = tables_of(killed.folder / "warehouse")
-        assert name == "runs" or disturbed != tables_of(project.folder / "warehouse"), name
-        assert killed.rfm(*RUN) == 0, name
-        assert_same_tables(killed.folder / "warehouse", project.folder / "warehouse")
-        shutil.rmtree(killed.folder)
+    """Each stage of the second date as a command of its own, and each of its writes."""
+    project, reached = copy_of(first_date, tmp_path / "shop"), set()
+    for name in ("ingest", "features", "train", "segment"):
+        command = (name, "--snapshot-date", SNAPSHOT)
+        points = watched(project, command, tmp_path / name)
+        after = tables_of(project.folder / "warehouse")
+        for point, killed in points.copies:
+            store = killed.folder / "warehouse"
+            assert point == "runs" or tables_of(store) != after, (name, point)
+            assert killed.rfm(*command) == 0, (name, point)
+            assert_same_tables(store, project.folder / "warehouse")
+            shutil.rmtree(killed.folder)
+        reached |= {point for point, _ in points.copies}
+    assert reached == WRITTEN | {"pipeline"}
+    assert_same_tables(project.folder / "warehouse", undisturbed.folder / "warehouse")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(first_date, tmp_path_factory) -> Project:
+    """The second date by one run that nobody disturbs."""
+    project = copy_of(first_date, tmp_path_factory.mktemp("undisturbed") / "shop")
+    assert project.rfm(*RUN) == 0
+    return project
 
 
 def test_drivers_that_are_killed_again_and_again_end_where_an_undisturbed_one_does(
@@ -180,4 +193,4 @@ def test_drivers_that_are_killed_again_and_again_end_where_an_undisturbed_one_do
     with program(project, *RUN) as process:
         text = said(process)
     assert process.returncode == 0, text
-    assert_same_tables(project.folder / "warehouse", undisturbed[0].folder / "warehouse")
+    assert_same_tables(project.folder / "warehouse", undisturbed.folder / "warehouse")

@@ -109,8 +109,9 @@ def _remove(context: Context, table: str, ids: DataFrame) -> int:
         return delete_matching(context.store, table, ids, "t.customer_id = s.customer_id")
     removed = delete_matching(context.store, table, ids, "t.customer_id = s.text")
     rejected = context.store.read(table)
+    words = F.broadcast(ids.select("text"))
     for name in _TEXTS:
-        held = rejected.join(F.broadcast(ids), F.expr(_holds(name, "text"))).select(name).distinct()
+        held = rejected.join(words, F.expr(_holds(name, "text"))).select(name).distinct()
         if held.limit(1).collect():
             values = {name: f"'{_ERASED}'"}
             update_matching(context.store, table, held, f"t.{name} = s.{name}", values)
@@ -183,7 +184,7 @@ def _redact_errors(context: Context, ids: DataFrame) -> bool:
     """Take ids out of the ledger; gives whether there were any."""
     runs = context.store.read(schemas.RUNS.name).where("error IS NOT NULL")
     holds = F.expr(_holds("error", "text"))
-    frame = runs.join(F.broadcast(ids), holds).select("run_id", "status").distinct()
+    frame = runs.join(F.broadcast(ids.select("text")), holds).select("run_id", "status").distinct()
     found = bool(frame.limit(1).collect())
     if found:
         update_matching(
