@@ -178,11 +178,9 @@ def test_drivers_that_are_killed_again_and_again_end_where_an_undisturbed_one_do
     """Real processes, each killed with its JVM (SIGKILL), on one store."""
     project = copy_of(first_date, tmp_path / "shop")
     for point in (
-        "runs after",
         "customer_daily during",
         "feature_state after",
         "pipeline",
-        "models before",
         "customer_segments during",
         "segment_profiles after",
     ):

@@ -12,7 +12,8 @@ from pathlib import Path
 import duckdb
 import pytest
 from deltalake import DeltaTable
-from test_pipeline import CONFIG, SNAPSHOT, contents, life, make_log
+from stores import assert_same_tables
+from test_pipeline import CONFIG, SNAPSHOT, life, make_log
 
 PROJECT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
@@ -53,18 +54,18 @@ def wheel(tmp_path_factory) -> Path:
     return next(out.glob("*.whl"))
 
 
-def test_a_submitted_wheel_gives_the_tables_of_the_program(project, spark, wheel) -> None:
+def test_a_submitted_wheel_brings_delta_lake_itself(project, wheel) -> None:
+    """Nothing is said of it on the submit line; `test_places` submits to a cluster that has it."""
     make_log(project, life())
     project.configure(CONFIG)
-    arguments = ("--config", str(project.config), "--snapshot-date", SNAPSHOT)
-    start(sys.executable, "-m", "rfm_spark.cli", "run", *arguments)
-    submit = str(Path(sys.executable).parent / "spark-submit")
-    job = str(PROJECT / "jobs" / "run.py")
+    ingest = ("--snapshot-date", SNAPSHOT)
+    assert project.rfm("ingest", *ingest) == 0
+    submit = (str(Path(sys.executable).parent / "spark-submit"), "--master", "local[2]")
+    few = ("--conf", "spark.sql.shuffle.partitions=2")
+    job = (str(PROJECT / "jobs" / "ingest.py"), "--config", str(project.config), *ingest)
     path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    # Nothing is said of Delta Lake on the submit line: the program brings it.
-    submitted = (submit, "--master", "local[2]", "--py-files", str(wheel), job, *arguments)
-    start(*submitted, "--set", "store=./submitted/", **path)
-    assert contents(project, spark, store="submitted") == contents(project, spark)
+    start(*submit, *few, "--py-files", str(wheel), *job, "--set", "store=./submitted/", **path)
+    assert_same_tables(project.folder / "submitted", project.folder / "warehouse")
 
 
 def test_the_retail_demo(tmp_path) -> None:

@@ -13,7 +13,6 @@ from conftest import Project
 from deltalake import DeltaTable
 from pyspark.sql import functions as F
 from stores import rows_of, tables_of
-from test_history import APRIL, FEBRUARY, MARCH, QUARTER, new_project
 from test_pipeline import CONFIG, SNAPSHOT, life, make_log
 
 from rfm_spark.pipeline.forgetting import _number
@@ -198,30 +197,31 @@ def test_a_list_that_names_nobody_is_refused(tmp_path, capsys, content, expected
     assert expected in capsys.readouterr().err
 
 
-def test_upkeep_puts_files_together_and_lets_old_dates_go(spark, tmp_path, capsys) -> None:
-    project = new_project(tmp_path / "shop")
-    assert project.rfm("backfill", *QUARTER) == 0
-    store = project.folder / "warehouse"
+def test_upkeep_puts_files_together_and_lets_old_dates_go(shop, spark, capsys) -> None:
+    store = shop.folder / "warehouse"
     before = tables_of(store)
     files = len(DeltaTable(str(store / "runs")).file_uris())
-    assert project.rfm("maintain") == 0
+    assert shop.rfm("maintain", "--set", "maintain.keep_snapshots=2") == 0
     assert tables_of(store) == before
     assert len(DeltaTable(str(store / "runs")).file_uris()) < files
-    keep = ("--set", "maintain.keep_snapshots=2")
     capsys.readouterr()
-    assert project.rfm("maintain", *keep) == 0
-    assert f"customer_segments: 3 rows before {MARCH} removed" in capsys.readouterr().out
+    assert shop.rfm("maintain", "--set", "maintain.keep_snapshots=1") == 0
+    assert f"customer_segments: 12 rows before {SNAPSHOT} removed" in capsys.readouterr().out
     for name, rows in tables_of(store).items():
         per_customer = name in ("customer_segments", "customer_features", "feature_state")
-        kept = [row for row in before[name] if not (per_customer and "2025, 2, 1)" in row[:60])]
+        kept = [row for row in before[name] if not (per_customer and "2024, 1, 20)" in row[:60])]
         assert rows == kept, name
-    assert project.rfm("run", "--snapshot-date", APRIL) == 0
-    assert f"segments of {APRIL} are up to date" in capsys.readouterr().out
+    # What is kept of a date that was let go, its movement to the next one, outlives another run.
+    assert shop.rfm("run", "--snapshot-date", SNAPSHOT) == 0
+    assert f"segments of {SNAPSHOT} are up to date" in capsys.readouterr().out
+    assert shop.rfm("segment", "--snapshot-date", SNAPSHOT) == 0
+    for name in ("segment_migrations", "segment_stability", "segment_outlook"):
+        assert rows_of(store, name) == before[name], name
     # Who asks for a date that was let go gets it back.
-    assert project.rfm("run", "--snapshot-date", FEBRUARY) == 0
+    assert shop.rfm("run", "--snapshot-date", EARLIER) == 0
     assert rows_of(store, "customer_features") == before["customer_features"]
-    labels = project.table(spark, "customer_segments").where(f"snapshot_date = DATE'{FEBRUARY}'")
-    assert labels.count() == 3
+    labels = shop.table(spark, "customer_segments").where(f"snapshot_date = DATE'{EARLIER}'")
+    assert labels.count() == 12
 
 
 def test_rejected_rows_are_kept_for_a_while(shop, spark) -> None:
