@@ -180,16 +180,18 @@ def test_an_id_that_cannot_be_cast_is_not_shown(project, spark, capsys) -> None:
 
 
 @pytest.mark.slow
-def test_an_id_that_looks_like_sql_is_an_id(project, spark, tmp_path) -> None:
+def test_an_id_or_a_folder_that_looks_like_sql_is_one(project, spark, tmp_path) -> None:
     odd = ["x' OR '1'='1", '"; DROP TABLE runs; --', "a`b", "=1+1", r"back\slash", "<b>bold</b>"]
     make_log(project, [*life(6), *((name, "2024-01-05", 9, f"o{n}") for n, name in enumerate(odd))])
-    project.configure(CONFIG.replace("k_range: [2, 3]", "k_range: [2, 2]"))
+    store = "it's an `odd` store"
+    config = CONFIG.replace("k_range: [2, 3]", "k_range: [2, 2]")
+    project.configure(config.replace("./warehouse", f'"./{store}"'))
     assert project.rfm(*RUN) == 0
-    ids = {row["customer_id"] for row in project.table(spark, "customer_segments").collect()}
+    ids = {r["customer_id"] for r in project.table(spark, "customer_segments", store).collect()}
     assert ids >= set(odd) - {odd[1]}  # in CSV this one is a quoted field
     listed = tmp_path / "list.txt"
     listed.write_text("\n".join(odd))
     assert project.rfm("forget", "--customers", str(listed)) == 0
-    left = project.table(spark, "customer_segments")
+    left = project.table(spark, "customer_segments", store)
     assert left.where(F.col("customer_id").isin(*odd)).count() == 0
     assert left.count() == 6

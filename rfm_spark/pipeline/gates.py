@@ -59,7 +59,7 @@ def few_rejects(context: Context, name: str, tally: measures.Tally) -> None:
         raise DataError(
             f"sources.{name}: {count:,} of {read:,} rows ({share:.1%}) would be rejected ({listed})"
             f", more than max_rejected_share {limit:.1%}; check the mapping of these columns; "
-            "nothing was published"
+            "nothing of them was published"
         )
     context.display.warn(f"{count:,} rows rejected ({listed}), see rejected_transactions")
 
