@@ -27,6 +27,7 @@ from rfm_spark.errors import ConflictError
 from rfm_spark.pipeline import turns
 from rfm_spark.tables import Fence, Store, delete
 
+pytestmark = pytest.mark.slow
 EARLIER = "2024-01-20"
 
 
@@ -72,7 +73,6 @@ RUN = ("run", "--snapshot-date", SNAPSHOT)
 RUN_EARLIER = ("run", "--snapshot-date", EARLIER)
 
 
-@pytest.mark.slow
 def test_the_same_date_twice_at_once_is_done_once(one_by_one, tmp_path) -> None:
     project = shop(tmp_path / "shop")
     (first, told), (second, also_told) = at_once(project, RUN, RUN)
@@ -83,7 +83,6 @@ def test_the_same_date_twice_at_once_is_done_once(one_by_one, tmp_path) -> None:
     assert_same_tables(project.folder / "warehouse", one_by_one(RUN))
 
 
-@pytest.mark.slow
 def test_two_dates_at_once_are_done_one_after_the_other(one_by_one, tmp_path) -> None:
     project = shop(tmp_path / "shop")
     for status, text in at_once(project, RUN, RUN_EARLIER):
@@ -93,7 +92,6 @@ def test_two_dates_at_once_are_done_one_after_the_other(one_by_one, tmp_path) ->
     )
 
 
-@pytest.mark.slow
 def test_an_ingest_during_features_comes_before_or_after(one_by_one, tmp_path) -> None:
     ingest = ("ingest", "--from", "2024-01-01", "--to", "2024-01-31")
     features = ("features", "--snapshot-date", EARLIER)

@@ -17,6 +17,7 @@ from test_pipeline import CONFIG, SNAPSHOT, life, make_log
 
 from rfm_spark.pipeline.forgetting import _number
 
+pytestmark = pytest.mark.slow
 EARLIER = "2024-01-20"
 SCORING = "    scoring: {method: rank, bins: 3, rules: klaviyo_6}\n"
 BALANCES = """      balances:
