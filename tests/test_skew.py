@@ -15,7 +15,7 @@ import pytest
 from deltalake import DeltaTable
 
 pytestmark = pytest.mark.slow
-ROWS = 4_000_000
+ROWS = 3_500_000
 CONFIG = """
 store: ./warehouse
 timezone: UTC
