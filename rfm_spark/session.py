@@ -41,7 +41,7 @@ LOCAL_DEFAULTS = {
 # Under these, files that cannot be read are left out and nobody is told.
 _LOSSY = ("spark.sql.files.ignoreCorruptFiles", "spark.sql.files.ignoreMissingFiles")
 
-JOB_DESCRIPTION = "spark.job.description"
+_JOB_DESCRIPTION = "spark.job.description"
 _LINKAGE = re.compile(r"(NoSuchMethod|NoClassDefFound|AbstractMethod|IncompatibleClassChange)Error")
 _HIDDEN = "(hidden)"
 JAVA_HELP = (
@@ -132,13 +132,14 @@ def jobs_of(spark: SparkSession, run_id: str, command: str) -> Iterator[None]:
 
     As a description in the UI, and as a tag in its REST interface and the event log.
     """
-    tag = f"rfm_spark run {run_id}"
+    tag, before = f"rfm_spark run {run_id}", _setting(spark, _JOB_DESCRIPTION)
     spark.addTag(tag)
+    describe_jobs(spark, f"rfm_spark {command}")
     try:
-        with temporarily(spark, {JOB_DESCRIPTION: f"rfm_spark {command}"}):
-            yield
+        yield
     finally:
         spark.removeTag(tag)
+        describe_jobs(spark, before)
 
 
 def is_hidden(spark: SparkSession, key: str) -> bool:
@@ -146,10 +147,13 @@ def is_hidden(spark: SparkSession, key: str) -> bool:
     return _setting(spark, key) == _HIDDEN
 
 
-def describe_jobs(spark: SparkSession, text: str) -> None:
+def describe_jobs(spark: SparkSession, text: str | None) -> None:
     """What the Spark UI calls the jobs that follow; nothing where a session does not take it."""
     with suppress(PySparkException):
-        spark.conf.set(JOB_DESCRIPTION, text)
+        if text is None:
+            spark.conf.unset(_JOB_DESCRIPTION)
+        else:
+            spark.conf.set(_JOB_DESCRIPTION, text)
 
 
 def _setting(spark: SparkSession, key: str) -> str | None:

@@ -214,11 +214,14 @@ def _lives(process: str) -> bool:
     One that was killed is gone, also where its parent has not noticed yet.
     """
     pid, _, begun = process.partition(":")
-    with suppress(psutil.NoSuchProcess):
+    try:
         found = psutil.Process(int(pid))
         is_same = abs(found.create_time() - int(begun)) < _CLOCK_STEPS
         return is_same and found.status() != psutil.STATUS_ZOMBIE
-    return False
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.AccessDenied:
+        return True
 
 
 def _about(holder: Row) -> str:
