@@ -12,12 +12,15 @@ from pyspark.sql import SparkSession
 
 PROJECT = Path(__file__).parents[1]
 SHARED_DATA = PROJECT.parent / "shared" / "data"
-# On little data Spark spends a quarter of its time on writing and compiling code that runs once.
+# On little data Spark spends a quarter of its time on writing and compiling code that runs once, and
+# some more on planning again after each shuffle.
 INTERPRETED = {
+    "spark.sql.adaptive.enabled": "false",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
 }
 GENERATED = {
+    "spark.sql.adaptive.enabled": "true",
     "spark.sql.codegen.wholeStage": "true",
     "spark.sql.codegen.factoryMode": "FALLBACK",
 }

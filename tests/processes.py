@@ -13,7 +13,7 @@ from pathlib import Path
 from conftest import INTERPRETED, PROJECT, Project
 
 # Processes that live for seconds: code that is compiled once and quickly.
-SHORT_LIVED = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:MetaspaceSize=256m"
+_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:MetaspaceSize=256m"
 _CONF = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
@@ -26,7 +26,7 @@ _CONF = {
 def submit_args(master: str = "local[2]", **conf: str) -> str:
     """PYSPARK_SUBMIT_ARGS for a short life."""
     settings = " ".join(f"--conf {key}={value}" for key, value in {**_CONF, **conf}.items())
-    return f"--master {master} --driver-memory 1g --driver-java-options '{SHORT_LIVED}' {settings} "
+    return f"--master {master} --driver-memory 1g --driver-java-options '{_JVM}' {settings} "
 
 
 @contextmanager

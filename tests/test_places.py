@@ -20,7 +20,6 @@ import pytest
 from clusters import HOME, SMALL, Standalone, bare_python, connect_server, python_with_floor
 from clusters import standalone as start_standalone
 from conftest import PROJECT, Project
-from processes import SHORT_LIVED
 from stores import assert_same_tables
 from test_pipeline import CONFIG, SNAPSHOT
 from test_programs import start
@@ -153,8 +152,6 @@ def test_executors_and_a_worker_that_are_lost_change_nothing(
     settings = {
         **SMALL,
         "spark.driver.host": "127.0.0.1",
-        "spark.driver.extraJavaOptions": SHORT_LIVED,
-        "spark.executor.extraJavaOptions": SHORT_LIVED,
         "spark.executor.memory": "700m",
         "spark.jars.packages": delta_coordinate(),
         "spark.eventLog.enabled": "true",
