@@ -26,6 +26,7 @@ SMALL = {
     "spark.sql.shuffle.partitions": "2",
     "spark.databricks.delta.snapshotPartitions": "2",
     **INTERPRETED,
+    "spark.sql.adaptive.enabled": "true",  # as users have it
 }
 
 

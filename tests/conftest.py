@@ -12,8 +12,8 @@ from pyspark.sql import SparkSession
 
 PROJECT = Path(__file__).parents[1]
 SHARED_DATA = PROJECT.parent / "shared" / "data"
-# On little data Spark spends a quarter of its time on writing and compiling code that runs once, and
-# some more on planning again after each shuffle.
+# On little data Spark spends a quarter of its time on writing and compiling code that runs once,
+# and some more on planning again after each shuffle.
 INTERPRETED = {
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.codegen.wholeStage": "false",
