@@ -173,7 +173,7 @@ def test_an_id_that_cannot_be_cast_is_not_shown(project, spark, capsys) -> None:
     assert project.rfm("ingest", "--to", "2024-01-31") == 3
     told = capsys.readouterr()
     assert "columns.customer_id" in told.err
-    assert "fails on the id of a customer" in told.err
+    assert "fails on 'ada'...:" in " ".join(told.err.split())
     assert "ada@" not in told.err + told.out
     error = project.table(spark, "runs").where("error IS NOT NULL").first()["error"]
     assert "ada@" not in error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from pyspark.errors import AnalysisException
@@ -25,6 +25,7 @@ DATA_FAULTS = re.compile(
 )
 _FAULT = re.compile(r"\[([A-Z_]+[.\w]*)\] ([^\n]*)")
 _CONTEXT = re.compile(r"== SQL[^\n]*==\n(?P<code>.*?)\n\s*\^", re.DOTALL)
+_FEW = 3
 _QUOTED = re.compile(r"(?<=The value ).*?(?= of the type)|'[^']*'", re.DOTALL)
 _VALUE = re.compile(r"The value ('.*?'|\S+) of the type", re.DOTALL)
 
@@ -94,9 +95,11 @@ def naming_the_expression(
             raise
         expression = expressions[key]
         value, said = _VALUE.search(text), fault[0]
-        found = value[1] if value else _lost_value(source, expression)
         if _names_a_customer(source, expression, expressions.get("columns.customer_id", "")):
-            found, said = "the id of a customer", without_values(said)
+            said, found = without_values(said), _lost_value(source, expression, beginning_of)
+            found = beginning_of(value[1].strip("'")) if value else found
+        else:
+            found = value[1] if value else _lost_value(source, expression, repr)
         raise DataError(
             f"sources.{name}.{key}: the expression {expression!r} fails on "
             f"{found or 'a value'}: {first_line(Exception(said))} Correct the data or the "
@@ -107,6 +110,11 @@ def naming_the_expression(
 def without_values(text: str) -> str:
     """Spark's sentence without the values that it quotes: they may be ids of customers."""
     return _QUOTED.sub("'...'", text)
+
+
+def beginning_of(value: str) -> str:
+    """Enough of a value to find it in the log, and too little to tell whose id it is."""
+    return repr(value) if len(value) <= _FEW else f"{value[:_FEW]!r}..."
 
 
 def _names_a_customer(source: DataFrame, expression: str, customer_id: str) -> bool:
@@ -137,7 +145,7 @@ def _thrower(source: DataFrame, expressions: Mapping[str, str]) -> str | None:
     return None
 
 
-def _lost_value(source: DataFrame, expression: str) -> str | None:
+def _lost_value(source: DataFrame, expression: str, show: Callable[[str], str]) -> str | None:
     named = referenced_columns(expression, own_columns(source))
     columns = [F.col(f"`{column}`") for column in named]
     if not columns:
@@ -152,4 +160,4 @@ def _lost_value(source: DataFrame, expression: str) -> str | None:
         return None
     if row is None:
         return None
-    return ", ".join(f"{column} = {value!r}" for column, value in zip(named, row, strict=True))
+    return ", ".join(f"{column} = {show(value)}" for column, value in zip(named, row, strict=True))
