@@ -24,7 +24,6 @@ from stores import assert_same_tables
 from test_pipeline import CONFIG, SNAPSHOT
 from test_programs import start
 
-from rfm_spark.delta_package import delta_coordinate
 from rfm_spark.session import temporarily
 
 pytestmark = pytest.mark.slow
@@ -152,8 +151,9 @@ def test_executors_and_a_worker_that_are_lost_change_nothing(
     settings = {
         **SMALL,
         "spark.driver.host": "127.0.0.1",
+        "spark.driver.memory": "2g",
+        "spark.executor.cores": "1",
         "spark.executor.memory": "700m",
-        "spark.jars.packages": delta_coordinate(),
         "spark.eventLog.enabled": "true",
         "spark.eventLog.dir": events.as_uri(),
         "spark.eventLog.compress": "false",
@@ -173,6 +173,7 @@ def test_executors_and_a_worker_that_are_lost_change_nothing(
     disturbance = Disturbance(cluster)
     command = [
         *(str(HOME / "bin" / "spark-submit"), "--master", cluster.url, "--py-files", str(wheel)),
+        *("--properties-file", str(PROJECT / "conf" / "spark" / "standalone.conf")),
         *(part for pair in settings.items() for part in ("--conf", "=".join(pair))),
         *(str(PROJECT / "jobs" / "run.py"), "--config", str(project.config)),
         *("--snapshot-date", SNAPSHOT, "--log-format", "json"),
