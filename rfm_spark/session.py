@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -273,18 +274,24 @@ def _knows_delta(spark: SparkSession) -> bool:
 
 @contextmanager
 def _quiet(*, verbose: bool) -> Iterator[Path | None]:
-    """Send what the JVM and Ivy print to a file: the JVM keeps the stderr it is born with."""
+    """Send what the JVM and Ivy print to a file: the JVM keeps the streams it is born with.
+
+    Spark prints its log to one of them, and VACUUM what it has deleted to the other.
+    """
     if verbose:
         yield None
         return
     with tempfile.NamedTemporaryFile(prefix="rfm-spark-", suffix=".log") as file:
-        terminal = os.dup(2)
-        os.dup2(file.fileno(), 2)
+        sys.stdout.flush()
+        kept = {stream: os.dup(stream) for stream in (1, 2)}
+        for stream in kept:
+            os.dup2(file.fileno(), stream)
         try:
             yield Path(file.name)
         finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
+            for stream, terminal in kept.items():
+                os.dup2(terminal, stream)
+                os.close(terminal)
 
 
 def _why_no_start(error: Exception, log: Path | None) -> str:
