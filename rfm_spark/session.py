@@ -32,11 +32,17 @@ PACKAGES = "spark.jars.packages"
 DELTA_EXTENSION = "io.delta.sql.DeltaSparkSessionExtension"
 DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 
+# Under a time zone other than UTC, Delta reads a table's whole state back after every commit, to
+# see whether timestamps among partitions and statistics got into its checksum file as they are. Our
+# tables are partitioned by dates and numbers, and keep no statistics.
+UNVERIFIED = "spark.databricks.delta.allFilesInCrc.verificationMode.forceOnNonUTC.enabled"
+
 # For sessions that this program starts itself, unless the caller says otherwise: no progress bar
 # among its own lines, and two tasks instead of fifty to rebuild the state of a table of few files.
 LOCAL_DEFAULTS = {
     "spark.ui.showConsoleProgress": "false",
     "spark.databricks.delta.snapshotPartitions": "2",
+    UNVERIFIED: "false",
 }
 
 # Under these, files that cannot be read are left out and nobody is told.

@@ -15,19 +15,12 @@ from pathlib import Path
 
 import psutil
 import pyspark
-from conftest import INTERPRETED
+from conftest import JVM, SMALL
 
 HOME = Path(pyspark.__file__).parent
 # The oldest pair that the package promises to run on.
 FLOOR = {"pyspark": "4.0.5", "delta-spark": "4.0.1"}
-SMALL = {
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.sql.shuffle.partitions": "2",
-    "spark.databricks.delta.snapshotPartitions": "2",
-    **INTERPRETED,
-    "spark.sql.adaptive.enabled": "true",  # as users have it
-}
+AS_USERS_HAVE_IT = {**SMALL, "spark.sql.adaptive.enabled": "true"}
 
 
 @dataclass
@@ -88,7 +81,7 @@ def connect_server(folder: Path) -> Iterator[str]:
 
     port = _free_port()
     settings = {
-        **SMALL,
+        **AS_USERS_HAVE_IT,
         "spark.connect.grpc.binding.port": str(port),
         "spark.jars.packages": delta_coordinate(),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -101,6 +94,7 @@ def connect_server(folder: Path) -> Iterator[str]:
     server = subprocess.Popen(
         [
             *(str(HOME / "bin" / "spark-submit"), "--master", "local[2]", "--driver-memory", "3g"),
+            *("--driver-java-options", JVM),
             *(part for pair in settings.items() for part in ("--conf", "=".join(pair))),
             *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer"),
             "spark-internal",

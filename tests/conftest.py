@@ -24,6 +24,15 @@ GENERATED = {
     "spark.sql.codegen.wholeStage": "true",
     "spark.sql.codegen.factoryMode": "FALLBACK",
 }
+# Sessions for little data, wherever they run.
+SMALL = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.shuffle.partitions": "2",
+    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.databricks.delta.allFilesInCrc.verificationMode.forceOnNonUTC.enabled": "false",
+    **INTERPRETED,
+}
 # Many small plans make much short-lived garbage, and more classes than the metaspace begins with.
 JVM = "-XX:+UseParallelGC -XX:MetaspaceSize=512m -Xms1500m -Xmn900m"
 
@@ -33,12 +42,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     from rfm_spark.session import spark_session
 
     settings = {
-        "spark.ui.enabled": "false",
-        "spark.ui.showConsoleProgress": "false",
-        "spark.sql.shuffle.partitions": "2",
-        "spark.databricks.delta.snapshotPartitions": "2",
+        **SMALL,
         "spark.sql.session.timeZone": "UTC",
-        **INTERPRETED,
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("warehouse")),
     }
     confs = " ".join(f"--conf {key}={value}" for key, value in settings.items())

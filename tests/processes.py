@@ -10,23 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from conftest import INTERPRETED, PROJECT, Project
+from conftest import PROJECT, SMALL, Project
 
 # Processes that live for seconds: code that is compiled once and quickly.
-_JVM = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:MetaspaceSize=256m"
-_CONF = {
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.sql.shuffle.partitions": "2",
-    "spark.databricks.delta.snapshotPartitions": "2",
-    **INTERPRETED,
-}
+SHORT_LIFE = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:MetaspaceSize=256m"
 
 
 def submit_args(master: str = "local[2]", **conf: str) -> str:
     """PYSPARK_SUBMIT_ARGS for a short life."""
-    settings = " ".join(f"--conf {key}={value}" for key, value in {**_CONF, **conf}.items())
-    return f"--master {master} --driver-memory 1g --driver-java-options '{_JVM}' {settings} "
+    settings = " ".join(f"--conf {key}={value}" for key, value in {**SMALL, **conf}.items())
+    return f"--master {master} --driver-memory 1g --driver-java-options '{SHORT_LIFE}' {settings} "
 
 
 @contextmanager

@@ -17,9 +17,17 @@ from typing import Any
 
 import psutil
 import pytest
-from clusters import HOME, SMALL, Standalone, bare_python, connect_server, python_with_floor
+from clusters import (
+    AS_USERS_HAVE_IT,
+    HOME,
+    Standalone,
+    bare_python,
+    connect_server,
+    python_with_floor,
+)
 from clusters import standalone as start_standalone
 from conftest import PROJECT, Project
+from processes import SHORT_LIFE
 from stores import assert_same_tables
 from test_pipeline import CONFIG, SNAPSHOT
 from test_programs import start
@@ -29,7 +37,7 @@ from rfm_spark.session import temporarily
 pytestmark = pytest.mark.slow
 CUSTOMERS = 400
 # One test of each room, where a whole suite would say the same again.
-CORE = "twin or run_labels or scores_of or saved_pipeline or reader or dirty or halves or aum_from"
+CORE = "twin or saved_pipeline or reader or dirty"
 RUN = ("run", "--snapshot-date", SNAPSHOT)
 
 
@@ -149,9 +157,11 @@ def test_executors_and_a_worker_that_are_lost_change_nothing(
     events = tmp_path / "events"
     events.mkdir()
     settings = {
-        **SMALL,
+        **AS_USERS_HAVE_IT,
         "spark.driver.host": "127.0.0.1",
         "spark.driver.memory": "2g",
+        "spark.driver.extraJavaOptions": SHORT_LIFE,
+        "spark.executor.extraJavaOptions": SHORT_LIFE,
         "spark.executor.cores": "1",
         "spark.executor.memory": "700m",
         "spark.eventLog.enabled": "true",

@@ -77,7 +77,7 @@ class Store:
         self.queue.settle(table)
         try:
             history = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(table)} LIMIT 1")
-            return int(history.select("version").collect()[0][0])
+            return int(history.collect()[0]["version"])
         except AnalysisException as error:
             if error.getCondition() in MISSING:
                 return None
@@ -333,7 +333,7 @@ class Store:
         turn.
         """
         history = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(table)} LIMIT 20")
-        rows = history.select("version", "operationMetrics", "userMetadata").collect()
+        rows = history.collect()  # as it is: choosing columns would be a Spark job
         for row in rows:
             if row["userMetadata"] == commit:
                 rows_written = row["operationMetrics"].get("numOutputRows", 0)
