@@ -20,7 +20,6 @@ from conftest import JVM, SMALL
 HOME = Path(pyspark.__file__).parent
 # The oldest pair that the package promises to run on.
 FLOOR = {"pyspark": "4.0.5", "delta-spark": "4.0.1"}
-AS_USERS_HAVE_IT = {**SMALL, "spark.sql.adaptive.enabled": "true"}
 
 
 @dataclass
@@ -81,7 +80,7 @@ def connect_server(folder: Path) -> Iterator[str]:
 
     port = _free_port()
     settings = {
-        **AS_USERS_HAVE_IT,
+        **SMALL,
         "spark.connect.grpc.binding.port": str(port),
         "spark.jars.packages": delta_coordinate(),
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",

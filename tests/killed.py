@@ -1,7 +1,7 @@
 """Starts the program with a point at which it kills itself, its JVM included.
 
-Arguments: the point, then the program's own. A point is ``TABLE before``, ``TABLE during`` (its
-data files are there, and no commit yet), ``TABLE after``, or ``pipeline`` (half saved).
+Arguments: a table, then the program's own. The point is in the middle of the table's first write:
+its data files are there, and no commit yet.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import sys
 import threading
 import time
 from pathlib import Path
-
-from pyspark.ml.util import JavaMLWriter
 
 from rfm_spark.cli import main
 from rfm_spark.tables import Store
@@ -41,28 +39,15 @@ def die_at_files(folder: Path) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-table, _, moment = sys.argv.pop(1).partition(" ")
+table = sys.argv.pop(1)
 write = Store._write
 
 
 def dying(store, schema, *arguments):
-    hit = schema.name == table
-    if hit and moment == "before":
-        die()
-    if hit and moment == "during":
+    if schema.name == table:
         die_at_files(Path(store.address(table)))
-    written = write(store, schema, *arguments)
-    if hit and moment == "after":
-        die()
-    return written
-
-
-def half_saved(writer, path) -> None:
-    die_at_files(Path(path))
-    save(writer, path)
+    return write(store, schema, *arguments)
 
 
 Store._write = dying
-if table == "pipeline":
-    save, JavaMLWriter.save = JavaMLWriter.save, half_saved
 sys.exit(main())

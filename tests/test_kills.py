@@ -181,11 +181,7 @@ def test_drivers_that_are_killed_again_and_again_end_where_an_undisturbed_one_do
 ) -> None:
     """Real processes, each killed with its JVM (SIGKILL), on one store."""
     project = copy_of(first_date, tmp_path / "shop")
-    for point in (
-        "customer_daily during",
-        "pipeline",
-        "customer_segments during",
-    ):
+    for point in ("customer_daily", "customer_segments"):
         code = Path(__file__).with_name("killed.py")
         with program(project, *RUN, code=code, point=point) as process:
             text = said(process)

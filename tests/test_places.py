@@ -17,16 +17,9 @@ from typing import Any
 
 import psutil
 import pytest
-from clusters import (
-    AS_USERS_HAVE_IT,
-    HOME,
-    Standalone,
-    bare_python,
-    connect_server,
-    python_with_floor,
-)
+from clusters import HOME, Standalone, bare_python, connect_server, python_with_floor
 from clusters import standalone as start_standalone
-from conftest import PROJECT, Project
+from conftest import PROJECT, SMALL, Project
 from processes import SHORT_LIFE
 from stores import assert_same_tables
 from test_pipeline import CONFIG, SNAPSHOT
@@ -157,7 +150,8 @@ def test_executors_and_a_worker_that_are_lost_change_nothing(
     events = tmp_path / "events"
     events.mkdir()
     settings = {
-        **AS_USERS_HAVE_IT,
+        **SMALL,
+        "spark.sql.adaptive.enabled": "true",  # as users have it
         "spark.driver.host": "127.0.0.1",
         "spark.driver.memory": "2g",
         "spark.driver.extraJavaOptions": SHORT_LIFE,

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def savings(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
-    make = (sys.executable, "scripts/make_savings_log.py", "--customers", "1200")
+    make = (sys.executable, "scripts/make_savings_log.py", "--customers", "600")
     subprocess.run([*make, "--out", str(folder / "savings" / "log")], check=True, cwd=PROJECT)
     return folder
 

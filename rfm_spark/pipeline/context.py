@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -20,6 +20,8 @@ from rfm_spark.rules import RuleMap
 from rfm_spark.schemas import Table
 from rfm_spark.session import describe_jobs
 from rfm_spark.tables import Store, Written
+
+Found = TypeVar("Found")
 
 
 class Display(Protocol):
@@ -62,6 +64,7 @@ class Run:
     input_versions: dict[str, int] = field(default_factory=dict)
     output_versions: dict[str, int] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
+    found: dict[Hashable, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,21 @@ class Context:
         if frame is not None:
             self._version_read(table)
         return frame
+
+    def once(self, table: str, what: object, look: Callable[[], Found]) -> Found:
+        """What a look at a table finds; looked up anew only after this run has written the table.
+
+        Args:
+            table: The only table that is looked at.
+            what: What is looked for.
+            look: Finds it.
+        """
+        self.store.queue.settle(table)
+        key = (table, self.run.output_versions.get(table), what)
+        if key not in self.run.found:
+            self.run.found[key] = look()
+        found: Found = self.run.found[key]
+        return found
 
     def read_pinned(self, table: str) -> Pinned:
         """A table that must exist, at the version that goes into the ledger."""
@@ -244,7 +262,10 @@ def window_of(context: Context, snapshot_date: date) -> DayRange:
 
 def days_of_log(context: Context, snapshot_date: date) -> int:
     """Days from the first ingested day to the snapshot date."""
-    first = context.read("customer_daily").agg(F.min("activity_date")).collect()[0][0]
+    daily = context.read("customer_daily")
+    first: date | None = context.once(
+        "customer_daily", "first day", lambda: daily.agg(F.min("activity_date")).collect()[0][0]
+    )
     return (snapshot_date - first).days if first else 0
 
 

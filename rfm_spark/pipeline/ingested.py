@@ -68,6 +68,10 @@ def _days_in(read: set[date], starts: list[date], ends: list[date]) -> set[date]
 
 def _marks(context: Context, source: str) -> tuple[set[date], list[date], list[date]]:
     """Days with dated rows, and the first and last days of runs without."""
+    return context.once("ingest_report", ("marks", source), lambda: _stored_marks(context, source))
+
+
+def _stored_marks(context: Context, source: str) -> tuple[set[date], list[date], list[date]]:
     report = context.store.read_or_none("ingest_report")
     if report is None:
         return set(), [], []

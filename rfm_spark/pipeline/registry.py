@@ -56,7 +56,8 @@ def model_in_force(context: Context, *, snapshot_date: date) -> Model | None:
     if models is None:
         return None
     known = models.where(F.col("snapshot_date") <= F.lit(snapshot_date))
-    row = known.orderBy(F.desc("snapshot_date")).first()
+    newest = known.orderBy(F.desc("snapshot_date")).first
+    row = context.once("models", ("in force", snapshot_date), newest)
     if row is None:
         return None
     model = Model.from_row(row)

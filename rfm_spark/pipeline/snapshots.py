@@ -17,10 +17,14 @@ _MOST_NAMED = 12
 
 def labelled_dates(context: Context) -> list[date]:
     """Every snapshot date in ``customer_segments``, in order."""
-    labels = context.store.read_or_none("customer_segments")
-    if labels is None:
-        return []
-    return sorted(row[0] for row in labels.select("snapshot_date").distinct().collect())
+
+    def look() -> list[date]:
+        labels = context.store.read_or_none("customer_segments")
+        if labels is None:
+            return []
+        return sorted(row[0] for row in labels.select("snapshot_date").distinct().collect())
+
+    return list(context.once("customer_segments", "dates", look))
 
 
 def labels_on(context: Context, snapshot_date: date) -> DataFrame:

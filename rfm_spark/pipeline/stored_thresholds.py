@@ -23,7 +23,8 @@ def stored_thresholds(context: Context, *, snapshot_date: date) -> Thresholds | 
     known = _known(context, snapshot_date)
     if known is None:
         return None
-    of_date = _of_newest_date(known)
+    what = ("edges in force", snapshot_date)
+    of_date = context.once(SCORE_THRESHOLDS.name, what, lambda: _of_newest_date(known))
     if not of_date:
         return None
     wanted = context.settings.scoring.edges_hash
