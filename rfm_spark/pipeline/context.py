@@ -276,7 +276,8 @@ def existing_features_on(context: Context, snapshot_date: date) -> DataFrame:
         DataError: There are none.
     """
     features = features_on(context, snapshot_date)
-    if not features.limit(1).collect():
+    what = ("has rows", snapshot_date)
+    if not context.once("customer_features", what, features.limit(1).collect):
         raise DataError(
             f"customer_features has no row of {snapshot_date}; run `features` for it first"
         )
