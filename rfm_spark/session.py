@@ -35,14 +35,19 @@ DELTA_CATALOG = "org.apache.spark.sql.delta.catalog.DeltaCatalog"
 # Under a time zone other than UTC, Delta reads a table's whole state back after every commit, to
 # see whether timestamps among partitions and statistics got into its checksum file as they are. Our
 # tables are partitioned by dates and numbers, and keep no statistics.
-UNVERIFIED = "spark.databricks.delta.allFilesInCrc.verificationMode.forceOnNonUTC.enabled"
+_VERIFICATION = "spark.databricks.delta.allFilesInCrc.verificationMode.forceOnNonUTC.enabled"
+
+# PySpark notes the line of Python with every column expression: more than half of its calls to the
+# JVM in a program like this, whose errors name the setting and not the line.
+_CALL_SITES = "spark.python.sql.dataFrameDebugging.enabled"
 
 # For sessions that this program starts itself, unless the caller says otherwise: no progress bar
 # among its own lines, and two tasks instead of fifty to rebuild the state of a table of few files.
 LOCAL_DEFAULTS = {
     "spark.ui.showConsoleProgress": "false",
     "spark.databricks.delta.snapshotPartitions": "2",
-    UNVERIFIED: "false",
+    _VERIFICATION: "false",
+    _CALL_SITES: "false",
 }
 
 # Under these, files that cannot be read are left out and nobody is told.

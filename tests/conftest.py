@@ -31,6 +31,7 @@ SMALL = {
     "spark.sql.shuffle.partitions": "2",
     "spark.databricks.delta.snapshotPartitions": "2",
     "spark.databricks.delta.allFilesInCrc.verificationMode.forceOnNonUTC.enabled": "false",
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
     **INTERPRETED,
 }
 # Many small plans make much short-lived garbage, and more classes than the metaspace begins with.
