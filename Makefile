@@ -40,7 +40,7 @@ test: setup ## Run the tests that take minutes
 	@$(PYTHON) -m pytest -m "not slow"
 
 test-all: setup lint ## Run every test, also the slow ones, after the linters
-	@$(PYTHON) -m pytest --durations=40
+	@$(PYTHON) -m pytest --durations=40 -o console_output_style=times
 
 lint: setup ## Check style and types
 	@$(VENV)/bin/ruff check .
