@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from rfm_spark.session import LOCAL_DEFAULTS
+
 PROJECT = Path(__file__).parents[1]
 SHARED_DATA = PROJECT.parent / "shared" / "data"
 # On little data Spark spends a quarter of its time on writing and compiling code that runs once,
@@ -26,12 +28,9 @@ GENERATED = {
 }
 # Sessions for little data, wherever they run.
 SMALL = {
+    **LOCAL_DEFAULTS,
     "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
     "spark.sql.shuffle.partitions": "2",
-    "spark.databricks.delta.snapshotPartitions": "2",
-    "spark.databricks.delta.allFilesInCrc.verificationMode.forceOnNonUTC.enabled": "false",
-    "spark.python.sql.dataFrameDebugging.enabled": "false",
     **INTERPRETED,
 }
 # Many small plans make much short-lived garbage, and more classes than the metaspace begins with.
