@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from rfm_spark import schemas
 from rfm_spark.insight.events import segment_events
 from rfm_spark.pipeline import gates
-from rfm_spark.pipeline.context import Context, window_of
+from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.logs import (
     Batch,
     OpenLog,
@@ -23,6 +23,7 @@ from rfm_spark.pipeline.logs import (
     read_batch,
 )
 from rfm_spark.pipeline.sources import naming_the_expression
+from rfm_spark.pipeline.stored_features import window_of
 
 FINGERPRINT = fingerprint_name("events")
 

@@ -21,7 +21,7 @@ from rfm_spark.ingest.days import DayRange
 from rfm_spark.ingest.mapping import own_columns
 from rfm_spark.ingest.reading import first_line
 from rfm_spark.pipeline import gates
-from rfm_spark.pipeline.context import Context, window_of
+from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.logs import (
     OpenLog,
     account_for,
@@ -31,6 +31,7 @@ from rfm_spark.pipeline.logs import (
     read_batch,
 )
 from rfm_spark.pipeline.sources import naming_the_expression
+from rfm_spark.pipeline.stored_features import window_of
 
 _NUMBERS = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
 _PLAIN = (*_NUMBERS, "date", "string", "boolean")

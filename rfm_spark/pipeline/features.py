@@ -11,7 +11,7 @@ from rfm_spark import schemas
 from rfm_spark.errors import DataError
 from rfm_spark.features import assembly
 from rfm_spark.features.aum import from_the_start_on, held_at, late_starters
-from rfm_spark.pipeline.context import Context, window_of
+from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.customers import read_customers
 from rfm_spark.pipeline.extra_features import (
     ExtraFeatures,
@@ -20,6 +20,7 @@ from rfm_spark.pipeline.extra_features import (
 )
 from rfm_spark.pipeline.feature_state import current_state
 from rfm_spark.pipeline.history import History, read_history
+from rfm_spark.pipeline.stored_features import window_of
 
 
 def features(context: Context, *, snapshot_date: date) -> None:

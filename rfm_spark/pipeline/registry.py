@@ -16,7 +16,8 @@ from rfm_spark.clustering.model import Model, Reference
 from rfm_spark.clustering.space import Space
 from rfm_spark.errors import ModelError
 from rfm_spark.pipeline.clusters import Clusters
-from rfm_spark.pipeline.context import Context, days_of_log
+from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.stored_features import days_of_log
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import date
 
 from rfm_spark.clustering.model import Model
-from rfm_spark.pipeline.context import Context, features_on
+from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.drift import alarm, measured_drift, write_drift
 from rfm_spark.pipeline.registry import model_in_force, space_on
+from rfm_spark.pipeline.stored_features import features_on
 from rfm_spark.pipeline.thresholds import lacks_thresholds, scored, thresholds_in_force
 
 

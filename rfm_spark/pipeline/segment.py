@@ -12,7 +12,7 @@ from rfm_spark import schemas
 from rfm_spark.clustering.model import named, with_clusters
 from rfm_spark.errors import ModelError
 from rfm_spark.pipeline import ledger
-from rfm_spark.pipeline.context import Context, existing_features_on
+from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.drift import measured_drift, tell_alarms, write_drift
 from rfm_spark.pipeline.events import read_events, write_events
 from rfm_spark.pipeline.movement import write_movement
@@ -25,6 +25,7 @@ from rfm_spark.pipeline.snapshots import (
     make_stale,
     still_stale,
 )
+from rfm_spark.pipeline.stored_features import existing_features_on
 from rfm_spark.pipeline.thresholds import scored, thresholds_in_force
 from rfm_spark.schemas import KINDS
 from rfm_spark.scoring.segments import segment_by

@@ -24,7 +24,7 @@ from rfm_spark.clustering.whole_sweep import sweep_everybody
 from rfm_spark.config.naming import digest
 from rfm_spark.errors import DataError, ModelError
 from rfm_spark.pipeline.clusters import Numbering, identified
-from rfm_spark.pipeline.context import Context, days_of_log, existing_features_on
+from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.registry import (
     Fitted,
     other_models,
@@ -32,6 +32,7 @@ from rfm_spark.pipeline.registry import (
     write_sweep,
 )
 from rfm_spark.pipeline.snapshots import labelled_dates, make_stale
+from rfm_spark.pipeline.stored_features import days_of_log, existing_features_on
 from rfm_spark.pipeline.thresholds import cut_thresholds, scored
 
 _MOST_THREADS = 8

@@ -15,12 +15,13 @@ from pyspark.sql import Row
 from rfm_spark import __version__, schemas
 from rfm_spark.features import updating
 from rfm_spark.pipeline import customers, events, extra_features, ledger
-from rfm_spark.pipeline.context import Context, features_on, identity_of, number_of
+from rfm_spark.pipeline.context import Context, identity_of, number_of
 from rfm_spark.pipeline.earlier import FEED_IS_GONE
 from rfm_spark.pipeline.ingest import is_everything_in
 from rfm_spark.pipeline.logs import fingerprint_name
 from rfm_spark.pipeline.registry import model_in_force
 from rfm_spark.pipeline.snapshots import labels_on
+from rfm_spark.pipeline.stored_features import features_on
 from rfm_spark.pipeline.thresholds import version_in_force
 
 
