@@ -294,7 +294,7 @@ def _execute(
         "forget": lambda c: pipeline.forget(c, customers=options.customers),
     }
     display.working("starting Spark")
-    drivers = {driver_of(url) for url in configuration.settings.sources.jdbc_urls} - {None}
+    drivers = {driver_of(url) for url in configuration.settings.jdbc_urls} - {None}
     with spark_session(
         f"rfm-spark {options.command}",
         drivers=[driver for driver in drivers if driver is not None],

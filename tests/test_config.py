@@ -116,7 +116,13 @@ def test_settings_of_features_that_do_not_exist_yet_are_refused(load) -> None:
         ("exports.clv=1", "input should be a section, got 1"),
         ("exports.clv={type: btyd, path: ./out, unit: months}", "'days' or 'weeks'"),
         ("exports.clv={type: btyd, path: ./out, units: days}", "did you mean unit?"),
-        ("exports.clv={type: telex, path: ./out}", "exports.clv.type: input should be 'btyd'"),
+        ("exports.clv={path: ./out}", "exports.clv.type: is required and not given"),
+        ("exports.bi={type: jdbc, url: 'jdbc:mysql://h/d'}", "the mart is for PostgreSQL"),
+        ("exports.bi={type: jdbc, url: 'jdbc:postgresql://h/d', shema: s}", "mean schema?"),
+        (
+            "exports.clv={type: telex, path: ./out}",
+            "exports.clv.type: should not be 'telex'; known: btyd, jdbc",
+        ),
     ],
 )
 def test_settings_of_outlook_and_exports_are_checked(load, override, told) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
@@ -22,7 +23,7 @@ def explain(error: ValidationError, values: Any, root: Node, path: Path) -> str:
     """
     problems: dict[str, list[str]] = {}
     for detail in error.errors():
-        keys = [*_keys(detail, values), *_inner_key(detail)]
+        keys = [*_keys(detail, values), *_inner_key(detail), *_tag_key(detail)]
         name = ".".join(str(key) for key in keys) or "configuration"
         line = root.line_of(keys)
         where = f"line {line}: {name}" if line else name
@@ -36,10 +37,12 @@ def _sentence(detail: ErrorDetails, keys: Sequence[str | int]) -> str:
     kind = detail["type"]
     if kind == "extra_forbidden":
         return _unknown_key(keys)
-    if kind == "missing":
+    if kind in ("missing", "union_tag_not_found"):
         return "is required and not given"
     message = detail["msg"].removeprefix("Value error, ")
-    if kind == "model_type":
+    if kind == "union_tag_invalid":
+        return _unknown_tag(detail)
+    if kind in ("model_type", "model_attributes_type"):
         message = "Input should be a section"
     if kind == "value_error":
         return message
@@ -56,12 +59,20 @@ def _unknown_key(keys: Sequence[str | int]) -> str:
     return f"is not a setting; known here: {', '.join(known)}"
 
 
+def _unknown_tag(detail: ErrorDetails) -> str:
+    """Which kinds of section there are."""
+    tag, known = detail["ctx"]["tag"], re.findall(r"'([^']*)'", detail["ctx"]["expected_tags"])
+    near = difflib.get_close_matches(str(tag), known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(known))}"
+    return f"should not be {tag!r}; {hint}"
+
+
 def _known_keys(keys: Sequence[str | int]) -> set[str]:
     places: list[Any] = [RfmSettings]
     for key in keys:
         places = [inner for place in places for inner in _inside(place, str(key))]
     models = (model for place in places for model in _models_in(place))
-    return {name for model in models for name in model.model_fields}
+    return {field.alias or name for model in models for name, field in model.model_fields.items()}
 
 
 def _inside(annotation: Any, key: str) -> Iterator[Any]:
@@ -81,6 +92,11 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield annotation
     for argument in get_args(annotation):
         yield from _models_in(argument)
+
+
+def _tag_key(detail: ErrorDetails) -> list[str]:
+    """The key that says which kind of section it is, where that is what is wrong."""
+    return ["type"] if detail["type"].startswith("union_tag_") else []
 
 
 def _inner_key(detail: ErrorDetails) -> list[str]:

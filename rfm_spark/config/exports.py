@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from rfm_spark.config.base import Settings
+from rfm_spark.config.mart import JdbcExport
 from rfm_spark.config.source import Location
 
 
@@ -19,4 +20,7 @@ class BtydExport(Settings):
     unit: Literal["days", "weeks"] = Field("days", description="of recency and T")
 
 
-Export = Annotated[BtydExport, Field(description="one way out of the store")]
+Export = Annotated[
+    BtydExport | JdbcExport,
+    Field(discriminator="type", description="one way out of the store"),
+]

@@ -49,7 +49,7 @@ class Configuration:
 
     def redacted(self, text: str) -> str:
         """A text for people and logs, without how databases are logged into."""
-        return redacted(text, self.settings.sources.secrets)
+        return redacted(text, self.settings.secrets)
 
 
 def load_configuration(

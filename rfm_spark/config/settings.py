@@ -16,11 +16,13 @@ from rfm_spark.config.clustering import (
 )
 from rfm_spark.config.exports import Export
 from rfm_spark.config.maintenance import MaintenanceSettings
+from rfm_spark.config.mart import JdbcExport
 from rfm_spark.config.naming import digest, known
 from rfm_spark.config.outlook import OutlookSettings
 from rfm_spark.config.scoring import ScoringSettings
 from rfm_spark.config.source import Location
 from rfm_spark.config.sources import Sources
+from rfm_spark.jdbc_drivers import secrets_of
 from rfm_spark.schemas import AUM_FEATURES, FEATURE_LABELS, RESERVED_COLUMNS, SCORE_COLUMNS
 
 Days = Annotated[int, Field(ge=1)]
@@ -118,6 +120,21 @@ class RfmSettings(Settings):
                 "sources.customers.columns.aum says what a customer holds"
             )
         return self
+
+    @property
+    def jdbc_urls(self) -> list[str]:
+        """Addresses of the databases that are read or written."""
+        return [*self.sources.jdbc_urls, *(export.url for export in self._marts)]
+
+    @property
+    def secrets(self) -> set[str]:
+        """Users, passwords and tokens of all databases."""
+        logins = (secrets_of(export.url, export.properties) for export in self._marts)
+        return self.sources.secrets.union(*logins)
+
+    @property
+    def _marts(self) -> list[JdbcExport]:
+        return [export for export in self.exports.values() if isinstance(export, JdbcExport)]
 
     @property
     def is_path_store(self) -> bool:

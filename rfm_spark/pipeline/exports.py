@@ -8,11 +8,13 @@ from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 from rfm_spark.config.exports import BtydExport
+from rfm_spark.config.mart import JdbcExport
 from rfm_spark.errors import DataError
 from rfm_spark.features.btyd import btyd_summary
 from rfm_spark.ingest.days import ONE_DAY
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.ingest import is_everything_in
+from rfm_spark.pipeline.mart import write_mart
 
 
 def export(context: Context, *, name: str, snapshot_date: date) -> None:
@@ -28,6 +30,9 @@ def export(context: Context, *, name: str, snapshot_date: date) -> None:
     """
     context.stage("export", f"{name}, as of {snapshot_date}")
     settings = context.settings.exports[name]
+    if isinstance(settings, JdbcExport):
+        write_mart(context, settings, name=name, snapshot_date=snapshot_date)
+        return
     rows = _btyd(context, settings, snapshot_date)
     folder = f"{settings.path.rstrip('/')}/snapshot_date={snapshot_date}"
     _write_files(context, name, rows, folder, settings.format)

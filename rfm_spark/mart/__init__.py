@@ -1,0 +1,1 @@
+"""The mart: what dashboards read, in a database."""
