@@ -221,7 +221,7 @@ def test_readers_never_fail_and_never_see_mixed_dates_while_the_mart_is_replaced
     for reader in readers:
         reader.start()
     try:
-        for i in range(20):
+        for i in range(8):
             assert export(project, database, (SECOND, THIRD, FIRST)[i % 3]) == 0
     finally:
         done.set()
@@ -229,7 +229,7 @@ def test_readers_never_fail_and_never_see_mixed_dates_while_the_mart_is_replaced
             reader.join()
     assert faults == []
     assert set(seen) == whole
-    assert len(seen) > 100
+    assert len(seen) > 40
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from rfm_spark.config.base import Settings
 from rfm_spark.config.source import ColumnName
 
-Identifier = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^\x00\"]+$")]
+Identifier = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[^\x00]+$")]
 
 
 class JdbcExport(Settings):
