@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "rfm_spark"
-ROOMS = {"ingest", "features", "scoring", "clustering", "insight", "movement"}
+ROOMS = {"ingest", "features", "scoring", "clustering", "insight", "movement", "activation"}
 # What each part of the package may import from the rest of it.
 ALLOWED = {
     "errors": set(),

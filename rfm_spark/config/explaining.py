@@ -35,11 +35,14 @@ def explain(error: ValidationError, values: Any, root: Node, path: Path) -> str:
 def _sentence(detail: ErrorDetails, keys: Sequence[str | int]) -> str:
     kind = detail["type"]
     if kind == "extra_forbidden":
-        return _unknown_key(keys)
-    if kind == "missing":
+        return _unknown_key(keys, detail["loc"])
+    if kind in ("missing", "union_tag_not_found"):
         return "is required and not given"
+    if kind == "union_tag_invalid":
+        context = detail["ctx"]
+        return f"input should be {context['expected_tags']}, got {context['tag']!r}"
     message = detail["msg"].removeprefix("Value error, ")
-    if kind == "model_type":
+    if kind in ("model_type", "model_attributes_type"):
         message = "Input should be a section"
     if kind == "value_error":
         return message
@@ -48,19 +51,20 @@ def _sentence(detail: ErrorDetails, keys: Sequence[str | int]) -> str:
     return told if is_secret else f"{told}, got {detail['input']!r}"
 
 
-def _unknown_key(keys: Sequence[str | int]) -> str:
-    known = sorted(_known_keys(keys[:-1]))
+def _unknown_key(keys: Sequence[str | int], loc: Sequence[str | int]) -> str:
+    known = sorted(_known_keys(keys[:-1], loc))
     near = difflib.get_close_matches(str(keys[-1]), known, n=1)
     if near:
         return f"is not a setting; did you mean {near[0]}?"
     return f"is not a setting; known here: {', '.join(known)}"
 
 
-def _known_keys(keys: Sequence[str | int]) -> set[str]:
+def _known_keys(keys: Sequence[str | int], loc: Sequence[str | int]) -> set[str]:
     places: list[Any] = [RfmSettings]
     for key in keys:
         places = [inner for place in places for inner in _inside(place, str(key))]
-    models = (model for place in places for model in _models_in(place))
+    models = [model for place in places for model in _models_in(place)]
+    models = [model for model in models if _type_of(model) in loc] or models
     return {name for model in models for name in model.model_fields}
 
 
@@ -83,8 +87,17 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models_in(argument)
 
 
+def _type_of(model: type[BaseModel]) -> str | None:
+    """What `type` says in a section of this form; None for forms that have no such key."""
+    field = model.model_fields.get("type")
+    named = get_args(field.annotation) if field is not None else ()
+    return str(named[0]) if named else None
+
+
 def _inner_key(detail: ErrorDetails) -> list[str]:
     """The key that a whole section was refused for."""
+    if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return ["type"]
     key = detail.get("ctx", {}).get("key")
     return [] if key is None else [str(key)]
 
