@@ -40,6 +40,8 @@ def line(types: Mapping[str, str], *, guard: bool) -> Column:
             it. Numbers, also negative ones in text, stay as they are.
     """
     cells = [cell(F.col(f"`{name}`"), type_, guard=guard) for name, type_ in types.items()]
+    if len(cells) == 1:  # readers pass over lines with nothing in them
+        return F.when(cells[0] == "", '""').otherwise(cells[0])
     return F.concat_ws(",", *cells)
 
 

@@ -24,7 +24,7 @@ class Outlet(Settings):
 
     path: Location = Field(description="folder or URI")
     table: str = "customer_segments"
-    columns: list[str] = []
+    columns: list[str] = Field([], description="of the table")
     segments: list[str] | None = Field(
         None, description="only customers in one of these; null: everybody"
     )
