@@ -55,7 +55,7 @@ class Batch:
 
 def changes_of(context: Context, export: str) -> DataFrame | None:
     """``export_changes`` of one export; None where there is no such table yet."""
-    changes = context.read_or_none("export_changes")
+    changes = context.store.read_or_none("export_changes")
     return None if changes is None else changes.where(F.col("export") == F.lit(export))
 
 
@@ -86,15 +86,19 @@ def last_sent(context: Context, export: str, snapshot_date: date | None = None) 
 
     Beside the table's columns it has ``microseconds``: ``started`` since 1970.
     """
-    batches = context.store.read_or_none(schemas.EXPORT_BATCHES.name)
-    if batches is None:
-        return None
-    own = batches.where(F.col("export") == F.lit(export))
-    if snapshot_date is not None:
-        own = own.where(F.col("snapshot_date") == F.lit(snapshot_date))
-    rows = own.withColumn("microseconds", F.unix_micros("started")).orderBy(F.desc("batch"))
-    found = rows.limit(1).collect()
-    return found[0] if found else None
+
+    def look() -> Row | None:
+        batches = context.store.read_or_none(schemas.EXPORT_BATCHES.name)
+        if batches is None:
+            return None
+        own = batches.where(F.col("export") == F.lit(export))
+        if snapshot_date is not None:
+            own = own.where(F.col("snapshot_date") == F.lit(snapshot_date))
+        rows = own.withColumn("microseconds", F.unix_micros("started")).orderBy(F.desc("batch"))
+        found = rows.limit(1).collect()
+        return found[0] if found else None
+
+    return context.once(schemas.EXPORT_BATCHES.name, (export, snapshot_date), look)
 
 
 def mark_sent(
@@ -129,8 +133,8 @@ def mark_sent(
 def versions_read(context: Context, export: str) -> dict[str, int]:
     """Versions of the tables that an export is made from."""
     table = getattr(context.settings.exports[export], "table", None)
-    aside = {schemas.EXPORT_BATCHES.name, "export_changes", "export_assignments"} - {table}
-    return {k: v for k, v in context.run.input_versions.items() if k not in aside}
+    own = {schemas.EXPORT_BATCHES.name, "export_changes", "export_assignments"} - {table}
+    return {k: v for k, v in context.run.input_versions.items() if k not in own}
 
 
 def _newest_change(context: Context, export: str) -> Batch | None:

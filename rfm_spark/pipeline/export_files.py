@@ -19,12 +19,15 @@ from pyspark.sql import functions as F
 
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.export_batches import Batch
+from rfm_spark.session import temporarily
 
 ROWS_PER_FILE = 500_000
 """A receiver has its limits (Braze: 512 MB a file), and so has what one task can do."""
 # Of a larger file, Spark cannot take the content into one row.
 _MOST_HASHED = 2**31 - 1
 _CHUNK = 1 << 20
+# Spark's default is a type that readers take for a time without a zone.
+_EXACT_TIMES = {"spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS"}
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _PART, _IS_ROW = "part", "_is_row"
 
@@ -106,7 +109,8 @@ def write_files(
     if files > 1:
         writer = writer.partitionBy(_PART)
     if lines is None:
-        writer.option("compression", "snappy").parquet(target)
+        with temporarily(context.spark, _EXACT_TIMES):
+            writer.option("compression", "snappy").parquet(target)
     else:
         writer.option("compression", "none").option("lineSep", lines.end).text(target)
     seen = local_path(target)

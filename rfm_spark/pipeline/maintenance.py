@@ -18,8 +18,9 @@ def maintain(context: Context) -> None:
 
     Rows of customers are kept for ``maintain.keep_snapshots`` dates; sums of segments, movement
     and models stay. So are payloads of so many batches of each export; the newest one of each
-    customer stays in any case, because the next export is compared with it. Rejects are kept for ``maintain.keep_rejects_days`` before the last ingested
-    day. VACUUM removes only files that Delta's retention has let go (a week, or what the table's
+    customer stays in any case, because the next export is compared with it. Rejects are kept for
+    ``maintain.keep_rejects_days`` before the last ingested day. VACUUM removes only files that
+    Delta's retention has let go (a week, or what the table's
     ``delta.deletedFileRetentionDuration`` says).
 
     Args:
