@@ -13,12 +13,17 @@ from decimal import Decimal
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
 from conftest import Project
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 
 from rfm_spark import schemas
+from rfm_spark.config import load_configuration
+from rfm_spark.display import TerminalDisplay
 from rfm_spark.pipeline import changed_exports, export_files
+from rfm_spark.pipeline.execution import new_context
+from rfm_spark.pipeline.maintenance import _remove_old_payloads
 from rfm_spark.tables import Store
 
 pytestmark = pytest.mark.slow
@@ -114,11 +119,26 @@ def purchases() -> list[dict]:
     ]
 
 
-def write(spark, project: Project, table: schemas.Table, records: list[dict]) -> None:
-    """Rows as a run would have written them."""
-    rows = [tuple(record.get(name) for name in table.columns) for record in records]
-    frame = spark.createDataFrame(rows, table.ddl)
-    Store(spark, str(project.folder / "warehouse"), True).replace(table, frame, "true", "test")
+def write(project: Project, table: schemas.Table, records: list[dict]) -> None:
+    """Rows as a run would have left them, without Spark."""
+    types = {
+        "string": pa.string(),
+        "date": pa.date32(),
+        "bigint": pa.int64(),
+        "int": pa.int32(),
+        "double": pa.float64(),
+        "timestamp": pa.timestamp("us", "UTC"),
+        schemas.money(2): pa.decimal128(28, 2),
+        schemas.money(2 + schemas.EXTRA_DIGITS): pa.decimal128(28, 10),
+    }
+    fields = [pa.field(f.name, types.get(f.type, pa.string()), f.nullable) for f in table.fields]
+    rows = [{field.name: record.get(field.name) for field in fields} for record in records]
+    write_deltalake(
+        str(project.folder / "warehouse" / table.name),
+        pa.Table.from_pylist(rows, pa.schema(fields)),
+        partition_by=list(table.partition_by),
+        mode="overwrite",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +149,9 @@ def labelled(spark, tmp_path_factory) -> Project:
     project.configure(CONFIG)
     (project.folder / "map.yaml").write_text(json.dumps(MAP), encoding="utf-8")
     table = schemas.customer_segments("string", [schemas.Field("monetary", schemas.money(2))])
-    write(spark, project, table, [*labels(FIRST), *labels(SECOND)])
-    write(spark, project, schemas.customer_daily("string", 2), purchases())
+    write(project, table, [*labels(FIRST), *labels(SECOND)])
+    write(project, schemas.customer_daily("string", 2), purchases())
+    write(project, schemas.ingest_report(2), [])
     return project
 
 
@@ -427,8 +448,10 @@ def test_upkeep_keeps_the_newest_payload_and_forgetting_none(spark, sent, tmp_pa
         {**key, "batch": batch, "customer_id": who, "payload": f"{batch}"} for batch, who in old
     ]
     table = schemas.export_changes("string")
-    write(spark, shop, table, [*changes, *stored(shop, "export_changes")])
-    assert shop.rfm("maintain", "--set", "maintain.keep_snapshots=2") == 0
+    write(shop, table, [*changes, *stored(shop, "export_changes")])
+    configuration = load_configuration(shop.config, ["maintain.keep_snapshots=2"])
+    context = new_context(spark, configuration, TerminalDisplay(), "maintain")
+    _remove_old_payloads(context, ["export_changes"])
     own = [row for row in stored(shop, "export_changes") if row["export"] == "old"]
     assert sorted((row["batch"], row["customer_id"]) for row in own) == [
         (1, "a,b"),
