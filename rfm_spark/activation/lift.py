@@ -18,6 +18,7 @@ from scipy.special import stdtrit
 Z = 1.959963984540054
 """Standard normal quantile of a two-sided 95 % interval."""
 _QUANTILE = 0.975
+# Below so many buyers in an arm, normal approximations are rough.
 _FEW = 5
 
 Interval = tuple[float, float]
@@ -96,13 +97,15 @@ def conversion_effect(treatment: Arm, control: Arm) -> Effect:
         difference + sqrt((high - one) ** 2 + (other - its_low) ** 2),
     )
     if not control.buyers:
-        return Effect(difference, interval, remark="nobody in control bought: no lift")
+        return Effect(difference, interval, remark="control: no buyers")
     lift = one / other - 1
     if not treatment.buyers:
-        return Effect(difference, interval, lift, remark="nobody in treatment bought")
+        return Effect(difference, interval, lift, remark="treatment: no buyers")
     spread = Z * sqrt(
         1 / treatment.buyers - 1 / treatment.customers + 1 / control.buyers - 1 / control.customers
     )
+    if not spread:
+        return Effect(difference, interval, lift, remark="everybody bought")
     ratio = log(one / other)
     ends = (exp(ratio - spread) - 1, exp(ratio + spread) - 1)
     return Effect(difference, interval, lift, ends, _few(treatment, control))
@@ -116,11 +119,10 @@ def revenue_effect(treatment: Arm, control: Arm) -> Effect:
     difference = one - other
     lift = one / other - 1 if other > 0 else None
     if min(treatment.customers, control.customers) < 2:  # noqa: PLR2004
-        return Effect(difference, lift=lift, remark="an arm of one customer: no interval")
+        return Effect(difference, lift=lift, remark="arm of one customer")
     own, its = treatment.variance_of_mean, control.variance_of_mean
     if own + its == 0:
-        remark = "all customers of an arm brought the same: no interval"
-        return Effect(difference, lift=lift, remark=remark)
+        return Effect(difference, lift=lift, remark="no spread in revenue")
     freedom = (own + its) ** 2 / (
         own**2 / (treatment.customers - 1) + its**2 / (control.customers - 1)
     )
@@ -128,11 +130,11 @@ def revenue_effect(treatment: Arm, control: Arm) -> Effect:
     half = quantile * sqrt(own + its)
     interval = (difference - half, difference + half)
     if lift is None:
-        return Effect(difference, interval, remark="control brought no revenue: no lift")
+        return Effect(difference, interval, remark="control: no revenue")
     ends = _fieller(one, other, own, its, quantile)
     remark = _few(treatment, control)
     if ends is None:
-        remark = "control's revenue cannot be told from 0: no interval of the lift"
+        remark = "control is near 0"
     return Effect(difference, interval, lift, ends, remark)
 
 
@@ -159,12 +161,12 @@ def _fieller(one: float, other: float, own: float, its: float, quantile: float) 
 
 
 def _empty(treatment: Arm, control: Arm) -> str:
-    arms = (("treatment", treatment), ("control", control))
-    empty = [name for name, arm in arms if not arm.customers]
-    return f"nobody in {' and '.join(empty)}: nothing to compare"
+    if not treatment.customers and not control.customers:
+        return "both arms are empty"
+    return "control is empty" if treatment.customers else "treatment is empty"
 
 
 def _few(treatment: Arm, control: Arm) -> str:
     if min(treatment.buyers, control.buyers) >= _FEW:
         return ""
-    return f"fewer than {_FEW} buyers in an arm: too few to rely on the intervals"
+    return "too few buyers"
