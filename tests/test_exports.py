@@ -129,8 +129,6 @@ def write(project: Project, table: schemas.Table, records: list[dict]) -> None:
         "double": pa.float64(),
         "timestamp": pa.timestamp("us", "UTC"),
         "decimal(28,2)": pa.decimal128(28, 2),
-        "decimal(38,2)": pa.decimal128(38, 2),
-        "decimal(38,10)": pa.decimal128(38, 10),
     }
     fields = [pa.field(f.name, types[f.type], f.nullable) for f in table.fields]
     rows = [{field.name: record.get(field.name) for field in fields} for record in records]
@@ -152,7 +150,6 @@ def labelled(spark, tmp_path_factory) -> Project:
     table = schemas.customer_segments("string", [schemas.Field("monetary", schemas.money(2))])
     write(project, table, [*labels(FIRST), *labels(SECOND)])
     write(project, schemas.customer_daily("string", 2), purchases())
-    write(project, schemas.ingest_report(2), [])
     return project
 
 
@@ -460,10 +457,10 @@ def test_upkeep_keeps_the_newest_payload_and_forgetting_none(spark, sent, tmp_pa
         (4, "plain"),
     ]
     assert sum(row["export"] == "crm" for row in stored(shop, "export_changes")) == len(TREATED)
+    for name in ("customer_daily", "customer_segments"):
+        shutil.rmtree(shop.folder / "warehouse" / name)  # each takes seconds to vacuum
     (shop.folder / "list.txt").write_text("plain\na,b\n")
     assert shop.rfm("forget", "--customers", str(shop.folder / "list.txt")) == 0
     for name in ("export_changes", "export_assignments"):
+        assert stored(shop, name)
         assert not {"plain", "a,b"} & {row["customer_id"] for row in stored(shop, name)}
-    before = files(shop.folder / "out of here")
-    export(shop, "crm")
-    assert files(shop.folder / "out of here") == before
