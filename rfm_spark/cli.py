@@ -140,6 +140,12 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument(
         "--to", dest="name", required=True, metavar="NAME", help="which one of `exports`"
     )
+    experiment = command(
+        "experiment", "show what an export's hold-out says until a date", common, dated
+    )
+    experiment.add_argument(
+        "--export", dest="name", required=True, metavar="NAME", help="which one of `exports`"
+    )
     runs = command("runs", "show the run ledger, newest first", common)
     runs.add_argument(
         "--limit", type=_count, default=20, metavar="N", help="how many (default: 20)"
@@ -254,9 +260,10 @@ def _execute(
                 f"--compare-to {day} must lie before --snapshot-date {options.snapshot_date}"
             )
     exports = configuration.settings.exports
-    if options.command == "export" and options.name not in exports:
+    if getattr(options, "name", None) is not None and options.name not in exports:
+        flag = "--to" if options.command == "export" else "--export"
         raise ConfigurationError(
-            f"--to {options.name}: `exports` has no such name; it has "
+            f"{flag} {options.name}: `exports` has no such name; it has "
             f"{', '.join(sorted(exports)) or 'none'}"
         )
     compared = getattr(options, "compare", None) or ("", None)
@@ -306,6 +313,14 @@ def _execute(
             return
         if options.command == "describe":
             show(work=lambda c: _describe(c, options))
+            display.done(time.monotonic() - start, configuration.settings.store)
+            return
+        if options.command == "experiment":
+            show(
+                work=lambda c: pipeline.experiment(
+                    c, name=options.name, snapshot_date=options.snapshot_date
+                )
+            )
             display.done(time.monotonic() - start, configuration.settings.store)
             return
         if options.command == "backfill":

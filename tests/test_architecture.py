@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "rfm_spark"
-ROOMS = {"ingest", "features", "scoring", "clustering", "insight", "movement", "mart"}
+ROOMS = {
+    "ingest",
+    "features",
+    "scoring",
+    "clustering",
+    "insight",
+    "movement",
+    "activation",
+    "mart",
+}
 # What each part of the package may import from the rest of it.
 ALLOWED = {
     "errors": set(),

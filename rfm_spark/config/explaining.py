@@ -23,7 +23,7 @@ def explain(error: ValidationError, values: Any, root: Node, path: Path) -> str:
     """
     problems: dict[str, list[str]] = {}
     for detail in error.errors():
-        keys = [*_keys(detail, values), *_inner_key(detail), *_tag_key(detail)]
+        keys = [*_keys(detail, values), *_inner_key(detail)]
         name = ".".join(str(key) for key in keys) or "configuration"
         line = root.line_of(keys)
         where = f"line {line}: {name}" if line else name
@@ -36,7 +36,7 @@ def explain(error: ValidationError, values: Any, root: Node, path: Path) -> str:
 def _sentence(detail: ErrorDetails, keys: Sequence[str | int]) -> str:
     kind = detail["type"]
     if kind == "extra_forbidden":
-        return _unknown_key(keys)
+        return _unknown_key(keys, detail["loc"])
     if kind in ("missing", "union_tag_not_found"):
         return "is required and not given"
     message = detail["msg"].removeprefix("Value error, ")
@@ -51,8 +51,8 @@ def _sentence(detail: ErrorDetails, keys: Sequence[str | int]) -> str:
     return told if is_secret else f"{told}, got {detail['input']!r}"
 
 
-def _unknown_key(keys: Sequence[str | int]) -> str:
-    known = sorted(_known_keys(keys[:-1]))
+def _unknown_key(keys: Sequence[str | int], loc: Sequence[str | int]) -> str:
+    known = sorted(_known_keys(keys[:-1], loc))
     near = difflib.get_close_matches(str(keys[-1]), known, n=1)
     if near:
         return f"is not a setting; did you mean {near[0]}?"
@@ -67,11 +67,12 @@ def _unknown_tag(detail: ErrorDetails) -> str:
     return f"should not be {tag!r}; {hint}"
 
 
-def _known_keys(keys: Sequence[str | int]) -> set[str]:
+def _known_keys(keys: Sequence[str | int], loc: Sequence[str | int]) -> set[str]:
     places: list[Any] = [RfmSettings]
     for key in keys:
         places = [inner for place in places for inner in _inside(place, str(key))]
-    models = (model for place in places for model in _models_in(place))
+    models = [model for place in places for model in _models_in(place)]
+    models = [model for model in models if _type_of(model) in loc] or models
     return {field.alias or name for model in models for name, field in model.model_fields.items()}
 
 
@@ -94,13 +95,17 @@ def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models_in(argument)
 
 
-def _tag_key(detail: ErrorDetails) -> list[str]:
-    """The key that says which kind of section it is, where that is what is wrong."""
-    return ["type"] if detail["type"].startswith("union_tag_") else []
+def _type_of(model: type[BaseModel]) -> str | None:
+    """What `type` says in a section of this form; None for forms that have no such key."""
+    field = model.model_fields.get("type")
+    named = get_args(field.annotation) if field is not None else ()
+    return str(named[0]) if named else None
 
 
 def _inner_key(detail: ErrorDetails) -> list[str]:
     """The key that a whole section was refused for."""
+    if detail["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        return ["type"]
     key = detail.get("ctx", {}).get("key")
     return [] if key is None else [str(key)]
 

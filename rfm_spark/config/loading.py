@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from rfm_spark.config.explaining import explain
 from rfm_spark.config.naming import digest
 from rfm_spark.config.rule_maps import load_rule_map
+from rfm_spark.config.segment_names import check_segment_names
 from rfm_spark.config.settings import RfmSettings
 from rfm_spark.config.yaml_file import Node, parse_yaml
 from rfm_spark.errors import ConfigurationError
@@ -39,13 +40,18 @@ class Configuration:
         secrets are not hashed.
         """
         settings = self.settings.model_dump(
-            mode="json", exclude={"exports", "maintain", "store", "model_dir"}
+            mode="json", exclude={"campaigns", "exports", "maintain", "store", "model_dir"}
         )
         for source in settings["sources"].values():
             if source is not None:
                 source.pop("properties", None)
                 source["url"] = source.get("url") and without_secrets(source["url"])
         return digest([settings, self.rule_map.digest])
+
+    def export_hash(self, name: str) -> str:
+        """Eight hex digits that change with whatever changes what an export writes, and where."""
+        settings = self.settings
+        return digest([settings.exports[name].model_dump(mode="json"), settings.campaigns])
 
     def redacted(self, text: str) -> str:
         """A text for people and logs, without how databases are logged into."""
@@ -82,11 +88,16 @@ def load_configuration(
     for override in overrides:
         _override(values, override)
     settings = _check(values, root, path)
-    return Configuration(settings, _rule_map(settings, path.parent))
+    rule_map = _rule_map(settings, path.parent)
+    check_segment_names(settings, rule_map)
+    return Configuration(settings, rule_map)
 
 
 def _check(values: dict[str, Any], root: Node, path: Path) -> RfmSettings:
-    context = {"folder": path.parent, "extra_features": _extra_features(values.get("sources"))}
+    sources = values.get("sources")
+    extra = _extra_features(sources)
+    further = [*extra, *_attributes(sources)]
+    context = {"folder": path.parent, "extra_features": extra, "further_columns": further}
     try:
         return RfmSettings.model_validate(values, context=context)
     except ValidationError as error:
@@ -98,6 +109,13 @@ def _extra_features(sources: Any) -> list[str]:
     named = sources.values() if isinstance(sources, dict) else ()
     features = (source.get("features") for source in named if isinstance(source, dict))
     return [str(name) for names in features if isinstance(names, dict) for name in names]
+
+
+def _attributes(sources: Any) -> list[str]:
+    """Names of customers' attributes, before anything is checked."""
+    customers = sources.get("customers") if isinstance(sources, dict) else None
+    attributes = customers.get("attributes") if isinstance(customers, dict) else None
+    return [str(name) for name in attributes] if isinstance(attributes, dict) else []
 
 
 def _rule_map(settings: RfmSettings, folder: Path) -> RuleMap:

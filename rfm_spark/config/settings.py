@@ -14,7 +14,7 @@ from rfm_spark.config.clustering import (
     RetrainSettings,
     Share,
 )
-from rfm_spark.config.exports import Export
+from rfm_spark.config.exports import Export, check_names_and_places
 from rfm_spark.config.maintenance import MaintenanceSettings
 from rfm_spark.config.mart import JdbcExport
 from rfm_spark.config.naming import digest, known
@@ -23,7 +23,13 @@ from rfm_spark.config.scoring import ScoringSettings
 from rfm_spark.config.source import Location
 from rfm_spark.config.sources import Sources
 from rfm_spark.jdbc_drivers import secrets_of
-from rfm_spark.schemas import AUM_FEATURES, FEATURE_LABELS, RESERVED_COLUMNS, SCORE_COLUMNS
+from rfm_spark.schemas import (
+    AUM_FEATURES,
+    CAMPAIGN,
+    FEATURE_LABELS,
+    RESERVED_COLUMNS,
+    SCORE_COLUMNS,
+)
 
 Days = Annotated[int, Field(ge=1)]
 
@@ -64,6 +70,9 @@ class RfmSettings(Settings):
     drift: DriftSettings = DriftSettings()
     outlook: OutlookSettings = OutlookSettings()
     maintain: MaintenanceSettings = MaintenanceSettings()
+    campaigns: dict[str, Annotated[str, Field(min_length=1)]] = Field(
+        {}, description="segment: campaign; column or trait `campaign` of exports"
+    )
     exports: dict[str, Export] = Field({}, description="name: settings; see `export --to`")
 
     @field_validator("store")
@@ -76,6 +85,12 @@ class RfmSettings(Settings):
         raise ValueError(
             f"{value!r} is neither a folder (./{value}) nor a catalog.schema with exactly one dot"
         )
+
+    @field_validator("exports")
+    @classmethod
+    def _exports(cls, value: dict[str, Export]) -> dict[str, Export]:
+        check_names_and_places(value)
+        return value
 
     @field_validator("timezone")
     @classmethod
@@ -92,6 +107,7 @@ class RfmSettings(Settings):
     @model_validator(mode="after")
     def _names_are_free(self) -> RfmSettings:
         taken = {name.lower() for name in RESERVED_COLUMNS}
+        taken |= {CAMPAIGN} if self.campaigns else set()
         for name in [*self.sources.extra_features, *self.sources.attributes]:
             if name.lower() in taken:
                 raise ValueError(

@@ -3,6 +3,7 @@
 from rfm_spark.pipeline.backfill import backfill
 from rfm_spark.pipeline.comparison import compare
 from rfm_spark.pipeline.context import Context, Display, Run
+from rfm_spark.pipeline.experiment import experiment
 from rfm_spark.pipeline.exploration import describe
 from rfm_spark.pipeline.exports import export
 from rfm_spark.pipeline.features import features
@@ -20,6 +21,7 @@ __all__ = [
     "backfill",
     "compare",
     "describe",
+    "experiment",
     "export",
     "features",
     "forget",

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Protocol, TypeVar
 
 from pyspark.sql import DataFrame, SparkSession
@@ -57,6 +57,7 @@ class Run:
     run_id: str
     command: str
     turn: int | None = None
+    started: datetime | None = None
     stage: str | None = None
     stage_clock: Clock = field(default_factory=lambda: Clock())  # noqa: PLW0108 - defined below
     input_versions: dict[str, int] = field(default_factory=dict)

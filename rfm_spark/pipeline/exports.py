@@ -7,18 +7,27 @@ from datetime import date
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
+from rfm_spark.config.activation import (
+    BrazeExport,
+    CdpIdentifyExport,
+    CsvExport,
+    ParquetExport,
+    SfmcCsvExport,
+)
 from rfm_spark.config.exports import BtydExport
 from rfm_spark.config.mart import JdbcExport
 from rfm_spark.errors import DataError
 from rfm_spark.features.btyd import btyd_summary
 from rfm_spark.ingest.days import ONE_DAY
+from rfm_spark.pipeline.changed_exports import export_changed
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.ingest import is_everything_in
 from rfm_spark.pipeline.mart import write_mart
+from rfm_spark.pipeline.whole_exports import export_whole
 
 
 def export(context: Context, *, name: str, snapshot_date: date) -> None:
-    """Write a configured export of a date; what it has from before of that date is replaced.
+    """Write a configured export of a date: what is new since the last time.
 
     Args:
         context: The run.
@@ -26,13 +35,24 @@ def export(context: Context, *, name: str, snapshot_date: date) -> None:
         snapshot_date: The day after the last day counted.
 
     Raises:
-        DataError: Nothing before the date has been ingested.
+        DataError: There is nothing to export of that date, or it is too late for it.
+        ConfigurationError: The settings ask for what the table does not have.
     """
     context.stage("export", f"{name}, as of {snapshot_date}")
     settings = context.settings.exports[name]
-    if isinstance(settings, JdbcExport):
-        write_mart(context, settings, name=name, snapshot_date=snapshot_date)
-        return
+    match settings:
+        case JdbcExport():
+            write_mart(context, settings, name=name, snapshot_date=snapshot_date)
+        case BtydExport():
+            _export_btyd(context, name, settings, snapshot_date)
+        case BrazeExport() | CdpIdentifyExport():
+            export_changed(context, name=name, settings=settings, snapshot_date=snapshot_date)
+        case SfmcCsvExport() | CsvExport() | ParquetExport():
+            export_whole(context, name=name, settings=settings, snapshot_date=snapshot_date)
+
+
+def _export_btyd(context: Context, name: str, settings: BtydExport, snapshot_date: date) -> None:
+    """What the date has from before is replaced."""
     rows = _btyd(context, settings, snapshot_date)
     folder = f"{settings.path.rstrip('/')}/snapshot_date={snapshot_date}"
     _write_files(context, name, rows, folder, settings.format)

@@ -46,6 +46,7 @@ def recorded(context: Context, snapshot_date: date | None, patience: float) -> I
     def first_row() -> DataFrame:
         nonlocal started
         started = datetime.now(timezone.utc)  # a run may have waited for its turn
+        context.run.started = started
         times = {"started": started, "ended": None}
         return _frame(context, [_record(context, snapshot_date, STARTED, None) | times])
 

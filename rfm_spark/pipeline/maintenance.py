@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark import schemas
 from rfm_spark.pipeline.context import Context
-from rfm_spark.tables import delete, optimize, vacuum
+from rfm_spark.tables import delete, delete_matching, optimize, vacuum
 
 _PER_CUSTOMER = ("customer_segments", "customer_features", "feature_state")
 
@@ -17,8 +17,10 @@ def maintain(context: Context) -> None:
     """Remove rows past their time, then OPTIMIZE and VACUUM every table.
 
     Rows of customers are kept for ``maintain.keep_snapshots`` dates; sums of segments, movement
-    and models stay. Rejects are kept for ``maintain.keep_rejects_days`` before the last ingested
-    day. VACUUM removes only files that Delta's retention has let go (a week, or what the table's
+    and models stay. So are payloads of so many batches of each export; the newest one of each
+    customer stays in any case, because the next export is compared with it. Rejects are kept for
+    ``maintain.keep_rejects_days`` before the last ingested day. VACUUM removes only files that
+    Delta's retention has let go (a week, or what the table's
     ``delta.deletedFileRetentionDuration`` says).
 
     Args:
@@ -29,6 +31,7 @@ def maintain(context: Context) -> None:
     present = [name for name in schemas.TABLE_NAMES if store.exists(name)]
     _remove_old_snapshots(context, present)
     _remove_old_rejects(context, present)
+    _remove_old_payloads(context, present)
     lines = []
     for name in present:
         with context.timed(f"maintaining {name}") as clock:
@@ -62,6 +65,25 @@ def _remove_old_rejects(context: Context, present: list[str]) -> None:
     if last is not None:
         day = last - timedelta(days=days)
         _remove_before(context, name, "coalesce(activity_date, log_date)", day)
+
+
+def _remove_old_payloads(context: Context, present: list[str]) -> None:
+    keep, name = context.settings.maintain.keep_snapshots, "export_changes"
+    if keep is None or name not in present:
+        return
+    changes = context.store.read(name)
+    last = changes.groupBy("export").agg(F.max("batch").alias("last"))
+    newest = changes.groupBy("export", "customer_id").agg(F.max("batch").alias("newest"))
+    aged = changes.join(F.broadcast(last), on="export", how="inner")
+    aged = aged.join(newest, on=["export", "customer_id"], how="inner")
+    is_old = (F.col("batch") <= F.col("last") - keep) & (F.col("batch") < F.col("newest"))
+    keys = aged.where(is_old).select("export", "batch", "customer_id")
+    removed = 0
+    if keys.limit(1).collect():
+        match = " AND ".join(f"t.{column} = s.{column}" for column in keys.columns)
+        removed = delete_matching(context.store, name, keys, match)
+    if removed:
+        context.display.note(f"{name}: {removed:,} payloads that newer ones replaced removed")
 
 
 def _remove_before(context: Context, table: str, what: str, day: date) -> None:

@@ -5,6 +5,15 @@ Delta tables from it, and rooms that do not import each other meet in these colu
 depend on the source (the customer id) or on a setting (decimals of money) are arguments.
 """
 
+from rfm_spark.schemas.activation import (
+    AUDIENCE_TABLES,
+    CAMPAIGN,
+    CONTROL,
+    EXPORT_BATCHES,
+    TREATMENT,
+    export_assignments,
+    export_changes,
+)
 from rfm_spark.schemas.facts import (
     BALANCE_COLUMNS,
     RAW_COLUMNS,
@@ -65,19 +74,40 @@ TABLE_NAMES = (
     "segment_migrations",
     "segment_stability",
     "segment_outlook",
+    "export_assignments",
+    "export_changes",
+    "export_batches",
     "runs",
     "run_signs",
 )
 """Every table that a store may hold."""
 
+DATED_TABLES = (
+    "customer_features",
+    "customer_segments",
+    "drift",
+    "segment_profiles",
+    "segment_separation",
+    "segment_events",
+    "segment_migrations",
+    "segment_stability",
+    "segment_outlook",
+)
+"""Results of a snapshot date, replaced date by date; other tables are of all dates."""
+
 __all__ = [
     "AMOUNT_DIGITS",
+    "AUDIENCE_TABLES",
     "AUM_FEATURES",
     "BALANCE_COLUMNS",
+    "CAMPAIGN",
     "CONTRACT_VERSION",
+    "CONTROL",
     "CUSTOMER_ID_TYPES",
+    "DATED_TABLES",
     "DAY_FEATURES",
     "DRIFT",
+    "EXPORT_BATCHES",
     "EXTRA_DIGITS",
     "FEATURE_LABELS",
     "KINDS",
@@ -98,6 +128,7 @@ __all__ = [
     "STATE_AMOUNTS",
     "STATE_COUNTS",
     "TABLE_NAMES",
+    "TREATMENT",
     "WHOLE_FEATURES",
     "Field",
     "Table",
@@ -105,6 +136,8 @@ __all__ = [
     "customer_daily",
     "customer_features",
     "customer_segments",
+    "export_assignments",
+    "export_changes",
     "feature_state",
     "ingest_report",
     "money",
