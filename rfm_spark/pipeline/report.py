@@ -68,6 +68,7 @@ def gathered(context: Context, *, snapshot_date: date) -> Records:
         sample_floor=found.sample_floor,
         curve=found.curve,
         score_lines=found.score_lines,
+        aum=found.aum,
         fits=stored.fits(found.versions.model),
         model=stored.model(found.versions.model),
         moves=stored.moves,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -41,6 +42,7 @@ class Customers:
     sample_floor: int
     curve: Sequence[records.CurvePoint]
     score_lines: Sequence[records.ScoreLine]
+    aum: Decimal | None
 
 
 def customers_of(
@@ -61,6 +63,7 @@ def customers_of(
         floor_of(counts, SAMPLE) if sum(counts.values()) > SAMPLE else 0,
         [records.CurvePoint(*one) for one in revenue_curve(customers, steps=CURVE_STEPS)],
         _score_lines(customers, money),
+        features.agg(F.sum("aum")).collect()[0][0] if context.settings.has_aum else None,
     )
 
 

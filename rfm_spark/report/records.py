@@ -311,6 +311,7 @@ class Made:
 class Records:
     """Everything on the page; what a store does not have is empty.
 
+    ``aum`` is what all customers hold together, and None where no source says.
     ``is_stale`` tells that the date's labels rest on what has been written again since, and
     ``is_unfinished`` that a run of the date was killed or is still at work.
     """
@@ -324,6 +325,7 @@ class Records:
     sample_floor: int = 0
     curve: Sequence[CurvePoint] = ()
     score_lines: Sequence[ScoreLine] = ()
+    aum: Decimal | None = None
     fits: Sequence[Fit] = ()
     model: Model | None = None
     moves: Sequence[Move] = ()
