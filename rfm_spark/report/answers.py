@@ -11,6 +11,7 @@ from rfm_spark.report import words
 from rfm_spark.report.money import top_share
 from rfm_spark.report.quality import Trust, trust
 from rfm_spark.report.records import Cell, Records, Segment
+from rfm_spark.report.tables import traits_of
 
 _FEW = 3
 _LOW, _HIGH = 0.4, 0.8
@@ -90,16 +91,8 @@ def _best(records: Records, segments: Sequence[Segment], money: words.Money) -> 
     )
     if first.revenue_share is not None:
         told += f" or {words.share(first.revenue_share)} of the revenue"
-    traits = _traits(first)
+    traits = traits_of(first)
     return Answer(question, f"{told}.", [f"They are {traits}."] if traits else [])
-
-
-def _traits(segment: Segment) -> str:
-    """What the insight says beside sizes and action."""
-    middle = segment.insight.partition(": ")[2]
-    if ":" in segment.action:
-        middle = middle.rpartition(": ")[0]
-    return words.name(middle) if middle else ""
 
 
 def _bring(records: Records, segments: Sequence[Segment]) -> Answer:

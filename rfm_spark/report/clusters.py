@@ -277,7 +277,7 @@ def profiles(
         "standard deviations the cluster's centre lies above (+, blue) or below (\u2212, orange) the "
         "average customer.",
         "Heat map of clusters by feature in standard deviations",
-        tall=len(model.features) > 4,  # noqa: PLR2004
+        tall=True,
     )
 
 

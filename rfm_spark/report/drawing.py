@@ -15,7 +15,7 @@ from rfm_spark.report.palette import INK, LINE, PAPER, SOFT
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 SHORT = 26
 """Characters of a name on an axis or in a tile; tables have all of it."""
-_MOST_TICKS = 7
+_MOST_TICKS, _FEW_TICKS = 7, 3
 
 
 @dataclass(frozen=True)
@@ -127,11 +127,14 @@ def log_axis(values: Sequence[float], title: str, money: words.Money | None) -> 
     """
     low, high = min(values, default=0.0), max(values, default=1.0)
     tell = money.short if money else words.number
-    powers = [10.0**power for power in range(13)]
-    ticks = [-size for size in reversed(powers)] + [0.0, *powers]
-    inside = [tick for tick in ticks if low - abs(low) * 0.5 <= tick <= max(high, 1.0) * 1.5]
-    if len(inside) <= 3:  # noqa: PLR2004 - a short range needs ticks between powers of ten
-        inside = [tick for tick in round_ticks(low, high, 4) if tick <= high * 1.5 + 1]
+    inside: list[float] = []
+    for factors in ((1,), (1, 3), (1, 2, 5)):  # the shorter the range, the more ticks in a decade
+        sizes = [factor * 10.0**power for power in range(13) for factor in factors]
+        inside = [tick for tick in (*(-size for size in sizes[::-1]), 0.0, *sizes) if low <= tick <= high]
+        if len(inside) > _FEW_TICKS:
+            break
+    else:
+        inside = round_ticks(low, high, 4)
     pad = (signed_log(high) - signed_log(low)) * 0.04 or 0.5
     return {
         "title": {"text": title, "font": {"size": 12, "color": SOFT}},

@@ -21,13 +21,13 @@ class Figures:
         drawings: Key to figure.
         names: The rule segments of all dates, best first; places in it stand for them in figures.
         dated: Key to the same figure at each date that has one.
-        grids: The score grid of each of the names; None where nobody is in it.
+        grids: The fields of both score grids for each of the names; None where nobody has bought.
     """
 
     drawings: Mapping[str, Drawing]
     names: Sequence[str]
     dated: Mapping[str, Mapping[date, go.Figure]]
-    grids: Sequence[go.Heatmap | None]
+    grids: Sequence[tuple[go.Heatmap, go.Heatmap] | None]
 
 
 def figures_of(records: Records, unit: words.Money) -> Figures:
@@ -39,7 +39,7 @@ def figures_of(records: Records, unit: words.Money) -> Figures:
     day = records.about.snapshot_date
     drawn: list[Drawing | None] = [
         _of_date("treemap", "Segments by size", dated["treemap"], day, 430),
-        segments.score_grid(records.cells, bins, unit),
+        *segments.score_grids(records.cells, bins, unit),
         money.pareto(records.curve, unit),
         money.months(records.months, day, unit),
         money.score_against(records.sample, records.score_lines, _worth(records), known, unit),
@@ -52,7 +52,7 @@ def figures_of(records: Records, unit: words.Money) -> Figures:
     ]
     own = [[cell for cell in records.cells if cell.segment == name] for name in names]
     grids = [
-        segments.grid_trace(bought, bins, unit)
+        segments.grid_traces(bought, bins, unit)
         if (bought := [cell for cell in cells if cell.has_purchase])
         else None
         for cells in own
@@ -99,7 +99,7 @@ _LEADS = {
     ),
     "sankey": (
         "From the segments of the earlier date (left) to those of the later one (right). Blue "
-        "streams lead to a better segment, red ones to a worse one, grey ones stay; green are new "
+        "streams lead to a better segment, orange ones to a worse one, grey ones stay; green are new "
         "customers, dark ones have left.",
         "Streams of customers between segments of two dates",
     ),

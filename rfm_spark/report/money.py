@@ -77,8 +77,9 @@ def pareto(curve: Sequence[CurvePoint], money: words.Money) -> Drawing | None:
         curve_trace,
         equal,
         mark,
-        xaxis=axis("Share of customers, largest net spend first", range=[0, 1.005], **percent),
+        xaxis=axis("Share of customers, largest net spend first", range=[0, 1.03], **percent),
         yaxis=axis("Share of revenue", range=[0, top], **percent),
+        margin={"l": 12, "r": 24, "t": 12, "b": 12},
     )
     return Drawing(
         "pareto",

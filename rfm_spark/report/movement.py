@@ -35,7 +35,13 @@ from rfm_spark.report.palette import (
 from rfm_spark.report.records import Drift, Move, Outlook, Segment
 
 NEW, LEFT = "new", "left"
+_HEIGHT = 548
+"""Of the streams in pixels, margins taken off."""
 _STABLE_PSI = 0.1
+_ROOM = 0.3
+"""Of the axis, for the words at a mark."""
+_STREAMS = 0.65
+"""Of the height; the rest is between the segments."""
 
 
 def moves_of(moves: Sequence[Move], kind: str, day: date) -> list[Move]:
@@ -69,7 +75,7 @@ def sankey(
         arrangement="fixed",
         node={
             "label": labels,
-            "pad": 14,
+            "pad": (1 - _STREAMS) * _HEIGHT / max(1, len(origins) - 1, len(targets) - 1),
             "thickness": 14,
             "color": ["#5b6b7a" if name is not None else "#b9c2ca" for _, name in named],
             "line": {"width": 0},
@@ -91,9 +97,17 @@ def sankey(
             ],
             "hovertemplate": "%{customdata}<extra></extra>",
         },
-        textfont={"size": 11, "color": INK},
+        textfont={"size": 1, "color": "rgba(0,0,0,0)"},  # annotations say it more readably
     )
-    return figure(trace, margin={"l": 4, "r": 4, "t": 6, "b": 6})
+    at = _positions(origins, targets, sums)
+    notes = [
+        {"text": label, "x": x, "y": 1 - y, "xref": "paper", "yref": "paper", "showarrow": False}
+        | {"xanchor": "left" if side == "from" else "right", "xshift": 17 if side == "from" else -17}
+        | {"yanchor": "middle", "bgcolor": "rgba(255,255,255,0.82)", "borderpad": 1}
+        | {"font": {"size": 11, "color": INK}}
+        for (side, _), label, x, y in zip(named, labels, at["x"], at["y"], strict=True)
+    ]
+    return figure(trace, annotations=notes, margin={"l": 4, "r": 4, "t": 6, "b": 6})
 
 
 def _positions(
@@ -105,10 +119,10 @@ def _positions(
     x, y = [], []
     for side, names, at in (("from", origins, 0.001), ("to", targets, 0.999)):
         total = sum(sums[side, name] for name in names) or 1
-        gap = 0.35 / max(1, len(names))
+        gap = (1 - _STREAMS) / max(1, len(origins) - 1, len(targets) - 1)
         above = 0.0
         for name in names:
-            height = sums[side, name] / total * 0.65
+            height = sums[side, name] / total * _STREAMS
             x.append(at)
             y.append(min(0.999, max(0.001, above + height / 2)))
             above += height + gap
@@ -220,7 +234,7 @@ def drift(rows: Sequence[Drift], limit: float) -> Drawing | None:
     )
     reach = max(limit * 1.35, *(psi * 1.3 for _, psi in known))
     marks = [("stable", _STABLE_PSI, SOFT), ("alarm", limit, VERMILLION)]
-    marks = [mark for mark in marks if mark[0] == "alarm" or mark[1] < limit * 0.8]
+    marks = [one for one in marks if one[0] == "alarm" or limit - one[1] > reach * _ROOM]
     drawn = figure(
         trace,
         xaxis=axis("Population stability index (PSI)", range=[0, reach], nticks=6),

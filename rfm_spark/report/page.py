@@ -84,8 +84,10 @@ def _data(records: Records, drawn: Figures) -> dict[str, Any]:
             for key, by_day in drawn.dated.items()
         },
         "grids": [
-            None if grid is None else {name: _listed(grid[name]) for name in ("z", "text", "hovertext")}
-            for grid in drawn.grids
+            None
+            if pair is None
+            else [{name: _listed(one[name]) for name in ("z", "text", "hovertext")} for one in pair]
+            for pair in drawn.grids
         ],
     }
 

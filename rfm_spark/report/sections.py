@@ -78,6 +78,7 @@ class MakingSection:
     facts: Rows
     settings: Rows
     tables: Rows
+    edge_headings: Sequence[str]
     edges: Rows
 
 
@@ -265,5 +266,5 @@ def making(records: Records, money: words.Money) -> MakingSection:
         facts,
         [(words.name(key), words.name(value)) for key, value in made.settings],
         [(name, words.count(version)) for name, version in made.tables.items()],
-        tables.edge_rows(records.edges, money),
+        *tables.edge_table(records.edges, money),
     )

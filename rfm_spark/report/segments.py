@@ -56,74 +56,106 @@ def treemap(
             "cmin": 0,
             "cmax": most,
             "line": {"color": PAPER, "width": 2},
+            "pad": dict.fromkeys("tlrb", 0),
         },
+        root={"color": PAPER},
         tiling={"pad": 2},
         pathbar={"visible": False},
         sort=True,
     )
-    return figure(trace, margin={"l": 0, "r": 0, "t": 0, "b": 0})
+    none = dict.fromkeys("lrtb", 0)
+    return figure(trace, margin=none, uniformtext={"minsize": 10, "mode": "hide"})
 
 
 def _letters(part: float) -> str:
     return PAPER if part >= _DARK else INK
 
 
-def score_grid(cells: Sequence[Cell], bins: tuple[int, int], money: words.Money) -> Drawing | None:
+def score_grids(
+    cells: Sequence[Cell], bins: tuple[int, int], money: words.Money
+) -> list[Drawing]:
     """Recency against frequency: how many customers have each pair of scores, and what they spend.
 
     Customers without a purchase have no scores to speak of and are left out.
     """
     own = [cell for cell in cells if cell.has_purchase]
     if not own:
-        return None
-    trace = grid_trace(own, bins, money)
+        return []
     high, wide = bins
-    f_names, r_names = _scale(wide, "rarely", "often"), _scale(high, "long ago", "recently")
-    drawn = figure(
-        trace,
-        xaxis=named_axis(f_names, "Frequency score", side="bottom"),
-        yaxis=named_axis(r_names, "Recency score"),
-    )
-    return Drawing(
-        "score-grid",
-        "Recency and frequency",
-        drawn,
-        400,
-        "Customers by how recently (upwards) and how often (to the right) they buy; the darker, "
-        "the more of them. At the upper right are the best, at the lower right those who are "
-        "slipping away.",
-        "Heat map of recency score by frequency score, in customers",
-    )
+    axes = {
+        "xaxis": named_axis(_scale(wide, "rarely", "often"), "Frequency score"),
+        "yaxis": named_axis(_scale(high, "long ago", "recently"), "Recency score"),
+    }
+    crowd, spend = grid_traces(own, bins, money)
+    return [
+        Drawing(
+            "score-grid",
+            "How many: recency and frequency",
+            figure(crowd, **axes),
+            400,
+            "Customers by how recently (upwards) and how often (to the right) they buy; the "
+            "darker, the more of them. At the upper right are the best, at the lower right those "
+            "who are slipping away.",
+            "Heat map of recency score by frequency score, in customers",
+        ),
+        Drawing(
+            "spend-grid",
+            "How much: mean spend of the same",
+            figure(spend, **axes),
+            400,
+            "What a customer of each field has spent on average; the darker, the more.",
+            "Heat map of recency score by frequency score, in mean net spend",
+        ),
+    ]
 
 
-def grid_trace(cells: Sequence[Cell], bins: tuple[int, int], money: words.Money) -> go.Heatmap:
-    """The coloured cells of :func:`score_grid`, of all customers or of one segment's."""
+def grid_traces(
+    cells: Sequence[Cell], bins: tuple[int, int], money: words.Money
+) -> tuple[go.Heatmap, go.Heatmap]:
+    """The coloured fields of :func:`score_grids`, of all customers or of one segment's."""
     sums = score_counts(cells)
     high, wide = bins
-    grid = [[sums.get((r, f), (0, Decimal(0))) for f in range(1, wide + 1)] for r in range(1, high + 1)]
-    most = max(n for row in grid for n, _ in row) or 1
+    grid = [
+        [sums.get((r, f), (0, Decimal(0))) for f in range(1, wide + 1)] for r in range(1, high + 1)
+    ]
+    means = [[float(total) / n if n else None for n, total in row] for row in grid]
+    hover = [
+        [
+            lines(
+                f"R {r}, F {f}",
+                words.people(n),
+                f"mean spend {money.short(mean)}" if n else "nobody",
+            )
+            for f, ((n, _), mean) in enumerate(zip(row, own, strict=True), 1)
+        ]
+        for r, (row, own) in enumerate(zip(grid, means, strict=True), 1)
+    ]
+    crowd = [[words.count(n) if n else "" for n, _ in row] for row in grid]
+    bare = words.Money("", money.scale)
+    spend = [["" if mean is None else bare.short(mean) for mean in row] for row in means]
+    counts: list[list[float | None]] = [[n for n, _ in row] for row in grid]
+    return _fields(counts, crowd, hover), _fields(means, spend, hover)
+
+
+def _fields(
+    values: Sequence[Sequence[float | None]],
+    told: Sequence[Sequence[str]],
+    hover: Sequence[Sequence[str]],
+) -> go.Heatmap:
+    """Fields at 0, 1, 2 and so on, the darker the larger the value."""
+    most = max((value for row in values for value in row if value is not None), default=0.0)
     return go.Heatmap(
-        z=[[n for n, _ in row] for row in grid],
-        x=list(range(wide)),
-        y=list(range(high)),
-        text=[[words.count(n) if n else "" for n, _ in row] for row in grid],
+        z=values,
+        x=list(range(len(values[0]))),
+        y=list(range(len(values))),
+        text=told,
         texttemplate="%{text}",
         textfont={"size": 13},
-        hovertext=[
-            [
-                lines(
-                    f"R {r + 1}, F {f + 1}",
-                    words.people(n),
-                    f"mean spend {money.short(float(total) / n)}" if n else "nobody",
-                )
-                for f, (n, total) in enumerate(row)
-            ]
-            for r, row in enumerate(grid)
-        ],
+        hovertext=hover,
         hoverinfo="text",
         colorscale=[list(step) for step in DEEPER],
         zmin=0,
-        zmax=most,
+        zmax=most if most > 0 else 1,
         showscale=False,
         xgap=3,
         ygap=3,
@@ -190,6 +222,7 @@ def overlap(
         120 + 28 * len(segments),
         "Which rule segments the customers of each cluster are in; a column comes to 100\u00a0%.",
         "Heat map of rule segments by cluster, in shares of the cluster",
+        tall=True,
     )
 
 

@@ -64,11 +64,19 @@ def segment_rows(records: Records, kind: str, day: date, money: words.Money) -> 
             money.short(float(one.revenue) / one.customers) if one.customers else words.NONE,
             100 * one.share / widest,
             words.name(one.action),
-            words.name(one.insight.partition(": ")[2]),
+            traits_of(one),
             *_trend(records, one),
         )
         for one in own
     ]
+
+
+def traits_of(segment: Segment) -> str:
+    """What the insight says beside sizes and action."""
+    middle = segment.insight.partition(": ")[2]
+    if ":" in segment.action:
+        middle = middle.rpartition(": ")[0]
+    return words.name(middle) if middle else ""
 
 
 def _trend(records: Records, segment: Segment) -> tuple[str, str]:
@@ -209,18 +217,18 @@ def event_tables(events: Sequence[Event], ranks: Mapping[str, int]) -> list[tupl
     return tables
 
 
-def edge_rows(edges: Sequence[Edge], money: words.Money) -> list[tuple[str, str, str]]:
-    """What each score means in natural units."""
-    order = list(_METRICS)
-    rows = sorted(edges, key=lambda one: (order.index(one.metric), -one.score))
-    return [
-        (
-            f"{_METRICS[one.metric]}\u00a0{one.score}",
-            words.label(one.feature),
-            _range(one, money),
-        )
-        for one in rows
-    ]
+def edge_table(edges: Sequence[Edge], money: words.Money) -> tuple[list[str], list[tuple[str, ...]]]:
+    """What each score means in natural units: headings, and a row for each role."""
+    most = max((edge.score for edge in edges), default=0)
+    headings = ["Score", *(str(score) for score in range(1, most + 1))]
+    rows = []
+    for metric, letter in _METRICS.items():
+        own = {edge.score: edge for edge in edges if edge.metric == metric}
+        if own:
+            feature = words.label(own[min(own)].feature)
+            cells = [_range(own[n], money) if n in own else "" for n in range(1, most + 1)]
+            rows.append((f"{letter}: {feature}", *cells))
+    return headings, rows
 
 
 def _range(edge: Edge, money: words.Money) -> str:

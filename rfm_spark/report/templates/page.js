@@ -20,6 +20,16 @@
     }
   }
 
+  function keepFields(figure, which) {
+    const grid = data.grids[segment] && data.grids[segment][which];
+    const trace = figure.data[0];
+    const blank = (value) => trace.z.map((row) => row.map(() => value));
+    trace.z = grid ? grid.z : blank(0);
+    trace.text = grid ? grid.text : blank("");
+    trace.hovertext = grid ? grid.hovertext : blank("nobody");
+    trace.zmax = Math.max(0, ...trace.z.flat()) || 1;
+  }
+
   // What a chosen segment does to each figure; all others show everybody.
   const narrowed = {
     "treemap": function (figure) {
@@ -27,16 +37,8 @@
       trace.marker.colors = trace.marker.colors.map((own, place) => trace.customdata[place] === segment ? own : 0);
       trace.textfont.color = trace.textfont.color.map((own, place) => trace.customdata[place] === segment ? own : INK);
     },
-    "score-grid": function (figure) {
-      const grid = data.grids[segment];
-      const trace = figure.data[0];
-      const empty = trace.z.map((row) => row.map(() => 0));
-      const blank = trace.z.map((row) => row.map(() => ""));
-      trace.z = grid ? grid.z : empty;
-      trace.text = grid ? grid.text : blank;
-      trace.hovertext = grid ? grid.hovertext : blank;
-      trace.zmax = Math.max(1, ...trace.z.flat());
-    },
+    "score-grid": (figure) => keepFields(figure, 0),
+    "spend-grid": (figure) => keepFields(figure, 1),
     "sankey": function (figure) {
       const trace = figure.data[0];
       const own = trace.node.customdata;
@@ -70,7 +72,7 @@
     if (!source) return Promise.resolve();
     const figure = copy(source);
     if (segment >= 0 && narrowed[key]) narrowed[key](figure);
-    if (window.innerWidth < 700 && figure.layout.legend && key !== "space") {
+    if (window.innerWidth < 700 && figure.layout.legend && figure.data.length > 2 && key !== "space") {
       plot.style.height = `${parseInt(plot.dataset.height, 10) * 1.25}px`;
     }
     return Plotly.react(plot, figure.data, figure.layout, config);
