@@ -15,7 +15,6 @@ from rfm_spark.pipeline.report_quality import quality_of
 from rfm_spark.pipeline.report_tables import Tables, tables_of
 from rfm_spark.pipeline.snapshots import labelled_dates, named_dates
 from rfm_spark.report.output import write_page
-from rfm_spark.report.page import page
 from rfm_spark.report.records import Records
 
 _NEAREST = 5
@@ -33,12 +32,13 @@ def report(context: Context, *, snapshot_date: date, out: Path) -> None:
         DataError: There are no labels of that date, or later stages have not been run.
         ConfigurationError: The file cannot be written.
     """
+    from rfm_spark.report.page import page  # noqa: PLC0415 - only this command needs plotly
+
     context.stage("report", f"as of {snapshot_date}")
     with context.timed("gathering what the tables say"):
         records = gathered(context, snapshot_date=snapshot_date)
     with context.timed(f"writing {out}"):
         write_page(page(records), out)
-    context.display.note(f"report: {out.absolute()}")
 
 
 def gathered(context: Context, *, snapshot_date: date) -> Records:

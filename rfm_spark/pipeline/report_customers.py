@@ -1,4 +1,4 @@
-"""What a report takes from the customers of a date: counts, a curve, and a few who stand for all."""
+"""What a report takes from the customers of a date: counts, a curve, and a sample."""
 
 from __future__ import annotations
 
@@ -108,7 +108,10 @@ def _cells(customers: DataFrame) -> list[records.Cell]:
     )
     cells = [
         records.Cell(
-            *(row[key] for key in keys),
+            row["r_score"],
+            row["f_score"],
+            row["m_score"],
+            row["rfm_segment"],
             row["rfm_segment"] != NO_PURCHASE.name,
             row["customers"],
             row["revenue"],
@@ -131,11 +134,15 @@ def _points(
         return []
     sample = fair_sample(customers, by="cluster_segment", counts=counts, size=SAMPLE)
     names = [name for name in shown if name in customers.columns]
-    columns = ("rfm_segment", "cluster_segment", "rfm_score")
-    values = [F.col(name).cast("double").alias(name) for name in names]
+    values = [F.col(name).cast("double").alias(f"_{name}") for name in names]
     return [
-        records.Point(*(row[name] for name in columns), {name: row[name] for name in names})
-        for row in sample.select("customer_id", *columns, *values).collect()
+        records.Point(
+            row["rfm_segment"],
+            row["cluster_segment"],
+            row["rfm_score"],
+            {name: row[f"_{name}"] for name in names},
+        )
+        for row in sample.select("rfm_segment", "cluster_segment", "rfm_score", *values).collect()
     ]
 
 

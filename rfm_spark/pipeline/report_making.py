@@ -59,7 +59,7 @@ def made(
             __version__,
             _engine(context),
             settings_of(context),
-            {name: n for name, n in sorted(context.run.input_versions.items()) if "." not in name},
+            dict(sorted(success["output_versions"].items())) if success else {},
         ),
         unfinished,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
@@ -20,16 +20,16 @@ _DATED = ("segment_migrations", "segment_stability", "drift")
 
 @dataclass(frozen=True)
 class Tables:
-    """The store's tables for one look, each at the version that the report names."""
+    """The store's tables for one look, each as of its first reading."""
 
     context: Context
+    known: dict[str, DataFrame | None] = field(default_factory=dict)
 
     def frame(self, table: str) -> DataFrame | None:
-        """A table as of its first reading; None where there is none."""
-        if self.context.read_or_none(table) is None:
-            return None
-        version = self.context.run.input_versions[table]
-        return self.context.store.read_version(table, version)
+        """A table; None where there is none."""
+        if table not in self.known:
+            self.known[table] = self.context.store.read_or_none(table)
+        return self.known[table]
 
     def rows(self, table: str, where: Column, *columns: str) -> list[Row]:
         """Rows of a small table; none where there is no such table."""
@@ -176,8 +176,15 @@ def _stability(row: Row) -> records.Stability:
 
 
 def _drift(row: Row) -> records.Drift:
-    names = ("snapshot_date", "model_version", "feature", "psi", "outside_share", "wcss_ratio")
-    return records.Drift(*(row[name] for name in names), alarm=bool(row["alarm"]))
+    return records.Drift(
+        row["snapshot_date"],
+        row["model_version"],
+        row["feature"],
+        row["psi"],
+        row["outside_share"],
+        row["wcss_ratio"],
+        bool(row["alarm"]),
+    )
 
 
 def _outlook(row: Row) -> records.Outlook:

@@ -1,1 +1,1 @@
-"""The report: plain records in, one self-contained HTML page out; without Spark and without a clock."""
+"""The report: plain records in, one self-contained HTML page out, without Spark or a clock."""

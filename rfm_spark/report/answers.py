@@ -69,8 +69,10 @@ def slipping(records: Records) -> Slipping:
     positive = [cell for cell in own if cell.revenue > 0]
     revenue = sum((cell.revenue for cell in positive), Decimal(0))
     share = float(revenue / records.revenue) if records.revenue > 0 else None
-    rule = f"recency score {low} or less, frequency score from {often} on or money score from {much} on"
-    return Slipping(sum(cell.customers for cell in positive), revenue, share, _places(positive), rule)
+    rule = f"recency score up to {low}, and frequency from {often} on or money from {much} on"
+    return Slipping(
+        sum(cell.customers for cell in positive), revenue, share, _places(positive), rule
+    )
 
 
 def _places(cells: Sequence[Cell]) -> list[tuple[str, int]]:
@@ -86,8 +88,8 @@ def _best(records: Records, segments: Sequence[Segment], money: words.Money) -> 
     if first is None:
         return Answer(question, "There are no customers.")
     told = (
-        f"{words.name(first.name)}: {words.people(first.customers)}, {words.share(first.share)} of all, "
-        f"who brought {money.short(first.revenue)}"
+        f"{words.name(first.name)}: {words.people(first.customers)}, {words.share(first.share)} of "
+        f"all, who brought {money.short(first.revenue)}"
     )
     if first.revenue_share is not None:
         told += f" or {words.share(first.revenue_share)} of the revenue"
@@ -108,10 +110,17 @@ def _bring(records: Records, segments: Sequence[Segment]) -> Answer:
         for one in most[:_FEW]
         if one.pareto_customers
     ]
-    parts = [(part, share) for part in (0.1, 0.2) if (share := top_share(records.curve, part)) is not None]
+    parts = [
+        (part, share)
+        for part in (0.1, 0.2)
+        if (share := top_share(records.curve, part)) is not None
+    ]
     further = [f"{_sentence(words.listed(places))}."]
     if parts:
-        shares = [f"the best {words.share(part, 0)} bring {words.share(share, 0)}" for part, share in parts]
+        shares = [
+            f"the best {words.share(part, 0)} bring {words.share(share, 0)}"
+            for part, share in parts
+        ]
         further.append(f"{_sentence(words.listed(shares))}.")
     return Answer(question, told, further)
 
@@ -119,9 +128,13 @@ def _bring(records: Records, segments: Sequence[Segment]) -> Answer:
 def _slipping(found: Slipping, money: words.Money) -> Answer:
     question = "Who is slipping away?"
     if not found.customers:
-        return Answer(question, "Nobody who was worth much has been silent for long.", [f"({found.rule})"])
-    told = f"{words.people(found.customers)} who used to buy often or much and have not been seen for long; "
-    told += f"they brought {money.short(found.revenue)}"
+        return Answer(
+            question, "Nobody who was worth much has been silent for long.", [f"({found.rule})"]
+        )
+    told = (
+        f"{words.people(found.customers)} who used to buy often or much and have not been seen for "
+        f"long; they brought {money.short(found.revenue)}"
+    )
     if found.share is not None:
         told += f", {words.share(found.share)} of the revenue"
     places = [f"{words.count(n)} in {words.name(name)}" for name, n in found.places[:_FEW]]
@@ -134,7 +147,10 @@ def _what_to_do(segments: Sequence[Segment]) -> Answer:
     if not top:
         return Answer("What should we do?", "There is nobody to do anything for.")
     told = "Begin where the money is; the table of segments below has an action for each."
-    further = [f"{words.name(one.name)} ({words.count(one.customers)}): {words.name(one.action)}." for one in top]
+    further = [
+        f"{words.name(one.name)} ({words.count(one.customers)}): {words.name(one.action)}."
+        for one in top
+    ]
     return Answer("What should we do?", told, further)
 
 

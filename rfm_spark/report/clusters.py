@@ -7,8 +7,28 @@ from collections.abc import Mapping, Sequence
 import plotly.graph_objects as go
 
 from rfm_spark.report import words
-from rfm_spark.report.drawing import Drawing, axis, figure, lines, log_axis, named_axis, signed_log, text
-from rfm_spark.report.palette import AROUND, BLUE, INK, LINE, PAPER, SOFT, VERMILLION, category, symbol
+from rfm_spark.report.drawing import (
+    Drawing,
+    axis,
+    broken,
+    figure,
+    lines,
+    log_axis,
+    named_axis,
+    signed_log,
+    text,
+)
+from rfm_spark.report.palette import (
+    AROUND,
+    BLUE,
+    INK,
+    LINE,
+    PAPER,
+    SOFT,
+    VERMILLION,
+    category,
+    symbol,
+)
 from rfm_spark.report.records import Fit, Model, Point, Segment
 from rfm_spark.schemas import MONEY_FEATURES
 
@@ -75,7 +95,12 @@ def _curve(
         x=[k for k, _ in own],
         y=[value for _, value in own],
         mode="markers",
-        marker={"size": 15, "color": VERMILLION, "symbol": "diamond", "line": {"color": PAPER, "width": 2}},
+        marker={
+            "size": 15,
+            "color": VERMILLION,
+            "symbol": "diamond",
+            "line": {"color": PAPER, "width": 2},
+        },
         hoverinfo="skip",
     )
     shapes, notes = [], []
@@ -87,7 +112,11 @@ def _curve(
         side = "left" if chosen <= (points[0][0] + points[-1][0]) / 2 else "right"
         notes = [
             {"x": chosen, "y": 1, "yref": "paper", "yanchor": "top", "xanchor": side}
-            | {"text": f"<b>k = {chosen}</b> chosen", "showarrow": False, "xshift": 8 if side == "left" else -8}
+            | {
+                "text": f"<b>k = {chosen}</b> chosen",
+                "showarrow": False,
+                "xshift": 8 if side == "left" else -8,
+            }
             | {"font": {"color": VERMILLION, "size": 13}, "bgcolor": PAPER}
         ]
     ks = [k for k, _ in points]
@@ -117,7 +146,12 @@ def space(
             **_coordinates(points, axes, "xyz"),
             mode="markers",
             name=text(name),
-            marker={"size": 3.2, "opacity": 0.75, "color": category(place), "symbol": symbol(place)},
+            marker={
+                "size": 3.2,
+                "opacity": 0.75,
+                "color": category(place),
+                "symbol": symbol(place),
+            },
             hovertext=[_told(point, axes, money) for point in points],
             customdata=[places.get(point.segment, -1) for point in points],
             hoverinfo="text",
@@ -144,7 +178,14 @@ def space(
         dragmode="turntable",
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
     )
-    return Drawing("space", "Clusters in space", drawn, 470, "Drag to turn.", "3-D scatter by cluster")
+    return Drawing(
+        "space",
+        "Clusters in space",
+        drawn,
+        470,
+        "Each mark is a customer of the sample; drag to turn.",
+        "3-D scatter by cluster",
+    )
 
 
 def flat(
@@ -179,7 +220,14 @@ def flat(
         showlegend=True,
         legend=_legend(),
     )
-    return Drawing("flat", "The same from one side", drawn, 470, "", "Scatter by cluster")
+    return Drawing(
+        "flat",
+        "The same from one side",
+        drawn,
+        470,
+        "The same customers by two of the features; hover for all of them.",
+        "Scatter by cluster",
+    )
 
 
 def _legend() -> dict[str, object]:
@@ -198,9 +246,13 @@ def _axes(sample: Sequence[Point], features: Sequence[str]) -> list[str]:
     return [one for one in dict.fromkeys(features) if one in known][:_AXES]
 
 
-def _coordinates(points: Sequence[Point], axes: Sequence[str], letters: str) -> dict[str, list[float | None]]:
+def _coordinates(
+    points: Sequence[Point], axes: Sequence[str], letters: str
+) -> dict[str, list[float | None]]:
     return {
-        letter: [None if (value := point.values[one]) is None else signed_log(value) for point in points]
+        letter: [
+            None if (value := point.values[one]) is None else signed_log(value) for point in points
+        ]
         for letter, one in zip(letters, axes, strict=True)
     }
 
@@ -216,9 +268,7 @@ def _told(point: Point, axes: Sequence[str], money: words.Money) -> str:
     return lines(text(point.cluster), text(point.segment), *(text(one, 80) for one in features))
 
 
-def profiles(
-    model: Model, segments: Sequence[Segment], money: words.Money
-) -> Drawing | None:
+def profiles(model: Model, segments: Sequence[Segment], money: words.Money) -> Drawing | None:
     """What sets the clusters apart: colours say how far from the average, numbers what it is."""
     own = {one.name: one for one in segments}
     rows = [
@@ -231,7 +281,10 @@ def profiles(
     z = [far for _, far in rows]
     names = [name for name, _ in rows]
     told = [
-        [f"{_natural(own[name], one, money)}<br>{_signed(far)}" for one, far in zip(model.features, row, strict=True)]
+        [
+            f"{_natural(own[name], one, money)}<br>{_signed(far)}"
+            for one, far in zip(model.features, row, strict=True)
+        ]
         for name, row in rows
     ]
     hover = [
@@ -264,8 +317,8 @@ def profiles(
     labels = [words.label(one) for one in model.features]
     drawn = figure(
         trace,
-        xaxis=named_axis([_broken(one) for one in labels], side="top", tickangle=0)
-        | {"ticktext": [_broken(text(one, 40)) for one in labels]},
+        xaxis=named_axis(labels, side="top", tickangle=0)
+        | {"ticktext": [broken(text(one, 40)) for one in labels]},
         yaxis=named_axis(names[::-1]),
     )
     return Drawing(
@@ -273,9 +326,9 @@ def profiles(
         "What sets the clusters apart",
         drawn,
         110 + 58 * len(names),
-        "Upper number: the median of the cluster's customers now. Lower number and colour: how many "
-        "standard deviations the cluster's centre lies above (+, blue) or below (\u2212, orange) the "
-        "average customer.",
+        "Upper number: the median of the cluster's customers now. Lower number and colour: how "
+        "many standard deviations the cluster's centre lies above (+, blue) or below (\u2212, "
+        "orange) the average customer.",
         "Heat map of clusters by feature in standard deviations",
         tall=True,
     )
@@ -287,15 +340,3 @@ def _natural(segment: Segment, feature: str, money: words.Money) -> str:
 
 def _signed(far: float) -> str:
     return f"{far:+.1f}".replace("-", "\u2212").replace("+0.0", "0.0").replace("\u22120.0", "0.0")
-
-
-def _broken(name: str) -> str:
-    """A long label on lines of a few words."""
-    told, line = [], ""
-    for word in name.split():
-        if line and len(line) + len(word) > 11:  # noqa: PLR2004
-            told.append(line)
-            line = word
-        else:
-            line = f"{line} {word}".strip()
-    return "<br>".join([*told, line])

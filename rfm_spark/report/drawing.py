@@ -130,7 +130,9 @@ def log_axis(values: Sequence[float], title: str, money: words.Money | None) -> 
     inside: list[float] = []
     for factors in ((1,), (1, 3), (1, 2, 5)):  # the shorter the range, the more ticks in a decade
         sizes = [factor * 10.0**power for power in range(13) for factor in factors]
-        inside = [tick for tick in (*(-size for size in sizes[::-1]), 0.0, *sizes) if low <= tick <= high]
+        inside = [
+            tick for tick in (*(-size for size in sizes[::-1]), 0.0, *sizes) if low <= tick <= high
+        ]
         if len(inside) > _FEW_TICKS:
             break
     else:
@@ -142,3 +144,15 @@ def log_axis(values: Sequence[float], title: str, money: words.Money | None) -> 
         "ticktext": [tell(tick) for tick in inside],
         "range": [signed_log(low) - pad, signed_log(high) + pad],
     }
+
+
+def broken(name: str) -> str:
+    """A long label on lines of a few words."""
+    told, line = [], ""
+    for word in name.split():
+        if line and len(line) + len(word) > 11:  # noqa: PLR2004
+            told.append(line)
+            line = word
+        else:
+            line = f"{line} {word}".strip()
+    return "<br>".join([*told, line])

@@ -99,8 +99,8 @@ _LEADS = {
     ),
     "sankey": (
         "From the segments of the earlier date (left) to those of the later one (right). Blue "
-        "streams lead to a better segment, orange ones to a worse one, grey ones stay; green are new "
-        "customers, dark ones have left.",
+        "streams lead to a better segment, orange ones to a worse one, grey ones stay; green are "
+        "new customers, dark ones have left.",
         "Streams of customers between segments of two dates",
     ),
 }

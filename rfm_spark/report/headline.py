@@ -8,7 +8,7 @@ from datetime import date
 
 from rfm_spark.report import words
 from rfm_spark.report.answers import slipping
-from rfm_spark.report.quality import latest_drift, sources
+from rfm_spark.report.quality import drift_alarms, sources
 from rfm_spark.report.records import Records
 
 
@@ -32,7 +32,9 @@ def headline(records: Records, money: words.Money) -> Sequence[Number]:
     numbers = [
         Number("Customers", words.count(everybody), _since(records)),
         Number(
-            "Revenue" if records.about.window_days is None else f"Revenue in {records.about.window_days} days",
+            "Revenue"
+            if records.about.window_days is None
+            else f"Revenue in {records.about.window_days} days",
             money.short(records.revenue),
             "net of refunds",
             money.exact(records.revenue),
@@ -41,23 +43,31 @@ def headline(records: Records, money: words.Money) -> Sequence[Number]:
     ]
     if records.about.has_aum:
         numbers.append(
-            Number("Assets under management", money.short(records.aum), "at the end of the last day", money.exact(records.aum))
+            Number(
+                "Assets under management",
+                money.short(records.aum),
+                "at the end of the last day",
+                money.exact(records.aum),
+            )
         )
     remark = f"{money.short(lost.revenue)} brought so far" if lost.customers else "nobody"
-    numbers.append(Number("Slipping away", words.count(lost.customers), remark, is_alarm=lost.customers > 0))
+    numbers.append(
+        Number("Slipping away", words.count(lost.customers), remark, is_alarm=lost.customers > 0)
+    )
     found = next((one for one in sources(records.measures) if one.source == "transactions"), None)
     if found is not None and found.read:
         rows = f"{words.count(found.rejected)} of {words.count(found.read)} rows"
         numbers.append(Number("Rejected", words.share(found.rejected / found.read, 2), rows))
-    alarms = sum(one.alarm for one in latest_drift(records))
-    if alarms:
-        numbers.append(Number("Drift", f"{alarms} alarm{'s'[: alarms != 1]}", "the model is ageing", is_alarm=True))
+    if drift_alarms(records):
+        numbers.append(Number("Drift", "Alarm", "the clusters are ageing", is_alarm=True))
     return numbers
 
 
 def _since(records: Records) -> str:
     """The change since the previous date of the history."""
-    previous: date | None = max((d for d in records.dates if d < records.about.snapshot_date), default=None)
+    previous: date | None = max(
+        (d for d in records.dates if d < records.about.snapshot_date), default=None
+    )
     if previous is None:
         return "first snapshot date"
     before = sum(

@@ -155,7 +155,8 @@ def score_against(
     points = [
         (point, float(score), float(value))
         for point in sample
-        if (score := point.rfm_score) is not None and (value := point.values.get(feature)) is not None
+        if (score := point.rfm_score) is not None
+        and (value := point.values.get(feature)) is not None
     ]
     if not points:
         return None
@@ -180,9 +181,18 @@ def score_against(
         y=[signed_log(mean) for _, mean in means],
         mode="lines+markers",
         line={"color": ORANGE, "width": 3},
-        marker={"color": ORANGE, "size": 8, "symbol": "diamond", "line": {"color": INK, "width": 1}},
+        marker={
+            "color": ORANGE,
+            "size": 8,
+            "symbol": "diamond",
+            "line": {"color": INK, "width": 1},
+        },
         hovertext=[
-            lines(f"score {words.number(one.rfm_score)}", f"mean {money.short(one.mean)}", words.people(one.customers))
+            lines(
+                f"score {words.number(one.rfm_score)}",
+                f"mean {money.short(one.mean)}",
+                words.people(one.customers),
+            )
             for one in score_lines
             if one.mean is not None
         ],
@@ -204,7 +214,7 @@ def score_against(
         f"Score against {name}",
         drawn,
         400,
-        f"Each dot is a customer of the sample; the orange line is the mean {name} of all customers "
-        "with that score. Where the line climbs, the score tells who is worth more.",
+        f"Each dot is a customer of the sample; the orange line is the mean {name} of all "
+        "customers with that score. Where the line climbs, the score tells who is worth more.",
         f"Scatter of RFM score and {name}",
     )

@@ -12,6 +12,7 @@ from rfm_spark.report import words
 from rfm_spark.report.drawing import (
     Drawing,
     axis,
+    broken,
     figure,
     lines,
     money_axis,
@@ -51,9 +52,7 @@ def moves_of(moves: Sequence[Move], kind: str, day: date) -> list[Move]:
     return [move for move in own if move.previous == previous]
 
 
-def sankey(
-    moves: Sequence[Move], ranks: Mapping[str, int], known: Mapping[str, int]
-) -> go.Figure:
+def sankey(moves: Sequence[Move], ranks: Mapping[str, int], known: Mapping[str, int]) -> go.Figure:
     """Streams from the segments of the earlier date (left) to those of the later one (right)."""
     last = max(ranks.values(), default=0) + 1
 
@@ -102,7 +101,10 @@ def sankey(
     at = _positions(origins, targets, sums)
     notes = [
         {"text": label, "x": x, "y": 1 - y, "xref": "paper", "yref": "paper", "showarrow": False}
-        | {"xanchor": "left" if side == "from" else "right", "xshift": 17 if side == "from" else -17}
+        | {
+            "xanchor": "left" if side == "from" else "right",
+            "xshift": 17 if side == "from" else -17,
+        }
         | {"yanchor": "middle", "bgcolor": "rgba(255,255,255,0.82)", "borderpad": 1}
         | {"font": {"size": 11, "color": INK}}
         for (side, _), label, x, y in zip(named, labels, at["x"], at["y"], strict=True)
@@ -145,9 +147,7 @@ def _direction(move: Move, ranks: Mapping[str, int]) -> str:
     return GOOD if change < 0 else BAD if change > 0 else STEADY
 
 
-def sizes(
-    history: Sequence[Segment], kind: str, known: Mapping[str, int]
-) -> Drawing | None:
+def sizes(history: Sequence[Segment], kind: str, known: Mapping[str, int]) -> Drawing | None:
     """How many customers each segment had at each date, the best at the bottom."""
     own = [one for one in history if one.kind == kind]
     dates = sorted({one.day for one in own})
@@ -201,7 +201,8 @@ def sizes(
         "Sizes over time",
         drawn,
         460,
-        "Customers by segment at each snapshot date; the best segment is at the bottom and darkest.",
+        "Customers by segment at each snapshot date; the best segment is at the bottom and "
+        "darkest.",
         "Stacked bars of customers by segment and date",
     )
 
@@ -238,7 +239,7 @@ def drift(rows: Sequence[Drift], limit: float) -> Drawing | None:
     drawn = figure(
         trace,
         xaxis=axis("Population stability index (PSI)", range=[0, reach], nticks=6),
-        yaxis=named_axis(names),
+        yaxis=named_axis(names) | {"ticktext": [broken(text(one, 40)) for one in names]},
         shapes=[
             {"type": "line", "x0": at, "x1": at, "yref": "paper", "y0": 0, "y1": 1}
             | {"line": {"color": colour, "width": 1.5, "dash": "dash"}}
@@ -282,7 +283,10 @@ def outlook(rows: Sequence[Outlook], money: words.Money) -> list[Drawing]:
             y=amounts,
             name=name,
             marker={"color": colour},
-            hovertext=[lines(f"period {n}", name, money.short(one)) for n, one in zip(ahead, amounts, strict=True)],
+            hovertext=[
+                lines(f"period {n}", name, money.short(one))
+                for n, one in zip(ahead, amounts, strict=True)
+            ],
             hoverinfo="text",
         )
         for name, amounts, colour in (("revenue", plain, SKY), ("discounted", discounted, BLUE))
@@ -302,17 +306,36 @@ def outlook(rows: Sequence[Outlook], money: words.Money) -> list[Drawing]:
         mode="lines+markers",
         line={"color": BLUE, "width": 2.5},
         marker={"size": 7, "color": BLUE},
-        hovertext=[lines(f"period {n}", f"{words.count(one)} customers") for n, one in zip(periods, customers, strict=True)],
+        hovertext=[
+            lines(f"period {n}", f"{words.count(one)} customers")
+            for n, one in zip(periods, customers, strict=True)
+        ],
         hoverinfo="text",
     )
     base = figure(
         line,
         xaxis=axis("Periods ahead (0 is now)", tickvals=_some(periods), showgrid=False),
-        yaxis=axis("Customers", tickformat=",", range=[0, max(customers, default=1) * 1.1 or 1], nticks=6),
+        yaxis=axis(
+            "Customers", tickformat=",", range=[0, max(customers, default=1) * 1.1 or 1], nticks=6
+        ),
     )
     return [
-        Drawing("outlook-revenue", "Revenue to come", revenue, 330, "What today's customers bring per period, as it comes and discounted.", "Bars of expected revenue by period"),
-        Drawing("outlook-customers", "Customers who stay", base, 330, "How many of today's customers are expected to be there still; nobody new is counted.", "Line of expected customers by period"),
+        Drawing(
+            "outlook-revenue",
+            "Revenue to come",
+            revenue,
+            330,
+            "What today's customers bring per period, as it comes and discounted.",
+            "Bars of expected revenue by period",
+        ),
+        Drawing(
+            "outlook-customers",
+            "Customers who stay",
+            base,
+            330,
+            "How many of today's customers are expected to be there still; nobody new is counted.",
+            "Line of expected customers by period",
+        ),
     ]
 
 

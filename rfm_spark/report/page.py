@@ -18,7 +18,13 @@ from rfm_spark.report.headline import headline
 from rfm_spark.report.records import Records
 from rfm_spark.report.sections import clusters, making, movement, people, quality, segments
 
-_ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_ESCAPES = {
+    "<": "\\u003c",
+    ">": "\\u003e",
+    "&": "\\u0026",
+    "\u2028": "\\u2028",
+    "\u2029": "\\u2029",
+}
 
 
 @dataclass(frozen=True)
@@ -61,8 +67,8 @@ def page(records: Records) -> str:
         people=people(records),
         quality=quality(records, money),
         making=making(records, money),
-        data=Markup(embedded(_data(records, drawn))),  # noqa: S704 - escaped just there
-        plotly=Markup(get_plotlyjs()),  # noqa: S704 - the library itself
+        data=Markup(embedded(_data(records, drawn))),
+        plotly=Markup(get_plotlyjs()),
     )
 
 

@@ -11,7 +11,16 @@ INK, SOFT, LINE, PAPER = "#17212b", "#566573", "#d5dbe1", "#ffffff"
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 SKY, VERMILLION, BLACK, YELLOW = "#56B4E9", "#D55E00", "#4a4a4a", "#F0E442"
 CATEGORIES = (BLUE, ORANGE, GREEN, PURPLE, BLACK, SKY, VERMILLION, YELLOW)
-SYMBOLS = ("circle", "diamond", "square", "x", "cross", "circle-open", "square-open", "diamond-open")
+SYMBOLS = (
+    "circle",
+    "diamond",
+    "square",
+    "x",
+    "cross",
+    "circle-open",
+    "square-open",
+    "diamond-open",
+)
 """One beside each colour; all of them exist in two and in three dimensions."""
 
 GOOD, BAD, STEADY = BLUE, VERMILLION, "#9aa5af"

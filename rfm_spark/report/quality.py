@@ -80,7 +80,9 @@ def _source(name: str, measures: Sequence[Measure]) -> SourceQuality:
     nothing = Measure(name, "", 0, Decimal(0))
     read, accepted = found.get("read", nothing), found.get("accepted", nothing)
     has_money = name == _TRANSACTIONS
-    others = [one for one in measures if one.measure not in ("read", "accepted", "rounding") and one.rows]
+    others = [
+        one for one in measures if one.measure not in ("read", "accepted", "rounding") and one.rows
+    ]
     lines = [
         Line(
             _REASONS.get(one.measure, words.name(one.measure.replace("_", " "))),
@@ -107,7 +109,9 @@ def _source(name: str, measures: Sequence[Measure]) -> SourceQuality:
 def trust(records: Records, money: words.Money) -> Trust:
     """What speaks for the numbers and against them, in sentences."""
     against, for_ = _against(records), []
-    transactions = next((one for one in sources(records.measures) if one.source == _TRANSACTIONS), None)
+    transactions = next(
+        (one for one in sources(records.measures) if one.source == _TRANSACTIONS), None
+    )
     if transactions is not None:
         for_.append(_rejected(transactions, money))
         if not transactions.adds_up:
@@ -117,10 +121,16 @@ def trust(records: Records, money: words.Money) -> Trust:
         late = (records.about.snapshot_date - last).days - 1
         for_.append(
             f"The last accepted row is of {words.day(last)}"
-            + (", the last day counted." if late <= 0 else f", {late} day{'s'[: late != 1]} before the last day counted.")
+            + (
+                ", the last day counted."
+                if late <= 0
+                else f", {late} day{'s'[: late != 1]} before the last day counted."
+            )
         )
-    if records.drift and not any(one.alarm for one in latest_drift(records)):
-        for_.append("Customers are still like those whom the clusters were fitted on: no drift alarm.")
+    if latest_drift(records) and not drift_alarms(records):
+        for_.append(
+            "Customers are still like those whom the clusters were fitted on: no drift alarm."
+        )
     if not against:
         return Trust("Yes: the date is up to date and nothing has raised an alarm.", for_)
     verdict = f"With care: {words.listed(against)}."
@@ -130,12 +140,13 @@ def trust(records: Records, money: words.Money) -> Trust:
 def _against(records: Records) -> list[str]:
     against = []
     if records.is_stale:
-        against.append("what the labels rest on has been written again since, so they are out of date")
+        against.append(
+            "what the labels rest on has been written again since, so they are out of date"
+        )
     if records.is_unfinished:
         against.append("a later run of this date has not ended (yet)")
-    alarms = [words.label(one.feature) for one in latest_drift(records) if one.alarm]
-    if alarms:
-        against.append(f"the clusters no longer fit these customers (drift in {words.listed(alarms[:3])})")
+    if alarms := drift_alarms(records):
+        against.append(f"the clusters no longer fit these customers ({words.listed(alarms)})")
     if records.customers != sum(cell.customers for cell in records.cells):
         against.append("profiles and labels do not count the same customers")
     made = records.made
@@ -147,6 +158,18 @@ def _against(records: Records) -> list[str]:
 def latest_drift(records: Records) -> list[Drift]:
     """Drift at the report's date."""
     return [one for one in records.drift if one.day == records.about.snapshot_date]
+
+
+def drift_alarms(records: Records) -> list[str]:
+    """What is beyond its limit at the report's date, in words."""
+    own, about = latest_drift(records), records.about
+    moved = [words.label(one.feature) for one in own if (one.psi or 0) > about.psi_limit]
+    alarms = [f"drift in {words.listed(moved)}"] if moved else []
+    if any((one.wcss_ratio or 0) > about.wcss_limit for one in own):
+        alarms.append("customers lie further from the centres")
+    if not alarms and any(one.alarm for one in own):
+        alarms.append("customers were all alike at the fit, and no longer are")
+    return alarms
 
 
 def _rejected(found: SourceQuality, money: words.Money) -> str:

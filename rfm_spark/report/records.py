@@ -291,7 +291,7 @@ class Made:
         report_version: Of the program that made the report.
         engine: Spark and Delta Lake, as the labels' last commit names them.
         settings: Name and value of every setting that is no default, without secrets.
-        tables: Table and version that were read.
+        tables: Table to the version that the run made of it.
     """
 
     model_version: str | None

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from rfm_spark.report import tables, words
 from rfm_spark.report.movement import moves_of
-from rfm_spark.report.quality import SourceQuality, latest_drift, sources
+from rfm_spark.report.quality import SourceQuality, drift_alarms, latest_drift, sources
 from rfm_spark.report.records import Records, SourceDays
 
 Rows = Sequence[tuple[str, ...]]
@@ -84,9 +84,14 @@ class MakingSection:
 
 def segments(records: Records, money: words.Money) -> SegmentSection:
     """A table for each date, the report's own first."""
-    days = sorted(records.dates, key=lambda day: (day != records.about.snapshot_date, -day.toordinal()))
+    days = sorted(
+        records.dates, key=lambda day: (day != records.about.snapshot_date, -day.toordinal())
+    )
     return SegmentSection(
-        [(str(day), words.day(day), tables.segment_rows(records, "rfm", day, money)) for day in days]
+        [
+            (str(day), words.day(day), tables.segment_rows(records, "rfm", day, money))
+            for day in days
+        ]
     )
 
 
@@ -125,8 +130,8 @@ def _sample(records: Records) -> str:
     return (
         f"{words.count(drawn)} of {words.people(everybody)} are shown, drawn by lot (a hash of the "
         f"customer, so that the same ones come each time) from every cluster in proportion, but at "
-        f"least {words.count(records.sample_floor)} of each, or all that it has: small clusters look "
-        "larger here than they are."
+        f"least {words.count(records.sample_floor)} of each, or all that it has: small clusters "
+        "look larger here than they are."
     )
 
 
@@ -153,7 +158,7 @@ def movement(records: Records, money: words.Money) -> MovementSection:
 
 
 def _moved(moved: int, customers: int, by_recut: int | None) -> str:
-    told = f"{words.count(moved)} of {words.people(customers)} of both dates are in another segment now"
+    told = f"{words.count(moved)} of {words.people(customers)} of both dates have moved"
     if by_recut is None:
         return f"{told}; whether they or the borders moved is no longer known."
     if not by_recut:
@@ -165,7 +170,7 @@ def _drift(records: Records) -> str:
     own = latest_drift(records)
     if not own:
         return ""
-    about, alarms = records.about, [words.label(one.feature) for one in own if one.alarm]
+    about, alarms = records.about, drift_alarms(records)
     ratio = own[0].wcss_ratio
     told = (
         "Customers lie as close to their clusters' centres as at the fit."
@@ -185,8 +190,9 @@ def _value(records: Records, money: words.Money) -> str:
     days = (records.about.snapshot_date - records.outlook[0].previous).days
     return (
         f"If customers go on moving as they did since {words.day(records.outlook[0].previous)}, "
-        f"today's customers bring {money.short(value)} in the next {periods} periods of {days} days, "
-        f"discounted by {words.share(records.about.discount_rate, 0)} each. Nobody new is counted."
+        f"today's customers bring {money.short(value)} in the next {periods} periods of {days} "
+        f"days, discounted by {words.share(records.about.discount_rate, 0)} each. Nobody new is "
+        "counted."
     )
 
 
@@ -231,19 +237,29 @@ def _days(found: SourceDays | None) -> str:
     if not found.gap_days:
         return f"{told}; no day in between is without rows."
     gaps = [
-        words.short_day(first) if first == last else f"{words.short_day(first)} to {words.short_day(last)}"
+        words.short_day(first)
+        if first == last
+        else f"{words.short_day(first)} to {words.short_day(last)}"
         for first, last in found.gaps[:5]
     ]
-    more = ", and others" if found.gap_days > sum((b - a).days + 1 for a, b in found.gaps[:5]) else ""
+    more = (
+        ", and others" if found.gap_days > sum((b - a).days + 1 for a, b in found.gaps[:5]) else ""
+    )
     days = f"{words.count(found.gap_days)} day{'s'[: found.gap_days != 1]}"
     return f"{told}; {days} without rows: {', '.join(gaps)}{more}."
 
 
 def _state(records: Records) -> str:
     if records.is_stale:
-        return "Out of date: what the labels rest on has been written again since; backfill writes them anew."
+        return (
+            "Out of date: what the labels rest on has been written again since; `backfill` writes "
+            "them anew."
+        )
     if records.is_unfinished:
-        return "A later run of this date was killed or is at work: some tables may be newer than others."
+        return (
+            "A later run of this date was killed or is at work: some tables may be newer than "
+            "others."
+        )
     return "Up to date: nothing that the labels rest on has been written since."
 
 

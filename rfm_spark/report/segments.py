@@ -17,9 +17,7 @@ _DARK = 0.55
 """From this part of the scale on, white letters are easier to read than black ones."""
 
 
-def treemap(
-    segments: Sequence[Segment], known: Mapping[str, int], money: words.Money
-) -> go.Figure:
+def treemap(segments: Sequence[Segment], known: Mapping[str, int], money: words.Money) -> go.Figure:
     """Tiles as large as the segment has customers, the darker the more of the revenue it brings."""
     shares = [max(0.0, one.revenue_share or 0.0) for one in segments]
     most = max(shares, default=0.0) or 1.0
@@ -71,9 +69,7 @@ def _letters(part: float) -> str:
     return PAPER if part >= _DARK else INK
 
 
-def score_grids(
-    cells: Sequence[Cell], bins: tuple[int, int], money: words.Money
-) -> list[Drawing]:
+def score_grids(cells: Sequence[Cell], bins: tuple[int, int], money: words.Money) -> list[Drawing]:
     """Recency against frequency: how many customers have each pair of scores, and what they spend.
 
     Customers without a purchase have no scores to speak of and are left out.
@@ -224,5 +220,3 @@ def overlap(
         "Heat map of rule segments by cluster, in shares of the cluster",
         tall=True,
     )
-
-

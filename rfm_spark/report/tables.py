@@ -101,7 +101,9 @@ def _trend(records: Records, segment: Segment) -> tuple[str, str]:
     return points, f"{sign}{abs(change):,}"
 
 
-def largest_moves(records: Records, kind: str, day: date, money: words.Money) -> list[tuple[str, ...]]:
+def largest_moves(
+    records: Records, kind: str, day: date, money: words.Money
+) -> list[tuple[str, ...]]:
     """The ten pairs of segments that most customers moved between."""
     moves = [one for one in moves_of(records.moves, kind, day) if one.origin != one.target]
     moves.sort(key=lambda one: (-one.customers, one.origin or "", one.target or ""))
@@ -182,11 +184,19 @@ def _attribute(name: str, segments: Sequence[Segment]) -> Crossed:
     rows = [
         (
             words.name(one.name),
-            [(words.share(part, 0) if (part := one.attributes[name].get(known, 0.0)) else "", part) for known in shown],
+            [
+                (
+                    words.share(part, 0) if (part := one.attributes[name].get(known, 0.0)) else "",
+                    part,
+                )
+                for known in shown
+            ],
         )
         for one in segments
     ]
-    return Crossed(words.label(name), [words.name(one) for one in shown], rows, len(values) - len(shown))
+    return Crossed(
+        words.label(name), [words.name(one) for one in shown], rows, len(values) - len(shown)
+    )
 
 
 def _natural(name: str) -> tuple[int, float, str]:
@@ -197,9 +207,11 @@ def _natural(name: str) -> tuple[int, float, str]:
     return (0, float(digits[:15]), name) if digits else (1, 0.0, name)
 
 
-def event_tables(events: Sequence[Event], ranks: Mapping[str, int]) -> list[tuple[str, list[tuple[str, ...]]]]:
+def event_tables(
+    events: Sequence[Event], ranks: Mapping[str, int]
+) -> list[tuple[str, Sequence[tuple[str, ...]]]]:
     """For each target event: how often it happens in each segment, beside all customers."""
-    tables = []
+    tables: list[tuple[str, Sequence[tuple[str, ...]]]] = []
     for event in dict.fromkeys(one.event for one in events):
         own = [one for one in events if one.event == event]
         own.sort(key=lambda one: (ranks.get(one.segment, 0), one.segment))
@@ -217,7 +229,9 @@ def event_tables(events: Sequence[Event], ranks: Mapping[str, int]) -> list[tupl
     return tables
 
 
-def edge_table(edges: Sequence[Edge], money: words.Money) -> tuple[list[str], list[tuple[str, ...]]]:
+def edge_table(
+    edges: Sequence[Edge], money: words.Money
+) -> tuple[list[str], list[tuple[str, ...]]]:
     """What each score means in natural units: headings, and a row for each role."""
     most = max((edge.score for edge in edges), default=0)
     headings = ["Score", *(str(score) for score in range(1, most + 1))]

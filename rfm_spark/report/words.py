@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from rfm_spark.schemas import FEATURE_LABELS, MONEY_FEATURES
 
-NONE = "–"  # noqa: RUF001 - what a table shows where there is no number
+NONE = "\u2013"
 _BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f"
 _STEPS = ((10**12, "T"), (10**9, "B"), (10**6, "M"))
 _FULL = 100_000
@@ -106,7 +106,7 @@ def name(text: str | None, most: int | None = None) -> str:
     kept = "".join(
         " " if unicodedata.category(letter) in ("Cc", "Zl", "Zp") else letter
         for letter in text or ""
-        if letter not in _BIDI and not unicodedata.category(letter) == "Cs"
+        if letter not in _BIDI and unicodedata.category(letter) != "Cs"
     )
     line = " ".join(kept.split()) or "(no name)"
     return line if most is None or len(line) <= most else f"{line[: most - 1].rstrip()}…"

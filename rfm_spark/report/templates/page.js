@@ -75,6 +75,9 @@
     if (window.innerWidth < 700 && figure.layout.legend && figure.data.length > 2 && key !== "space") {
       plot.style.height = `${parseInt(plot.dataset.height, 10) * 1.25}px`;
     }
+    if (window.innerWidth < 700 && key === "sankey") {
+      for (const note of figure.layout.annotations) note.font.size = 9;
+    }
     return Plotly.react(plot, figure.data, figure.layout, config);
   }
 
