@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Row
 from pyspark.sql import functions as F
 
 from rfm_spark.ingest.days import ONE_DAY
@@ -21,7 +21,7 @@ from rfm_spark.ingest.measures import (
 from rfm_spark.pipeline.report_tables import Tables
 from rfm_spark.report import records
 
-_MONTHS = 36
+_MONTHS, _GAPS = 36, 10
 _NOT_REJECTED = ("read", "accepted", "rounding", FORGOTTEN, *DUPLICATE_MEASURES)
 
 
@@ -35,64 +35,65 @@ class Quality:
 
 
 def quality_of(tables: Tables, snapshot_date: date) -> Quality:
-    """Rows and money of every source before a date; undated rows count."""
+    """Rows and money of every source before a date, in one pass; undated rows count."""
     report = tables.frame("ingest_report")
     if report is None:
         return Quality()
-    before = report.where(
-        F.col("activity_date").isNull() | (F.col("activity_date") < F.lit(snapshot_date))
+    day = F.col("activity_date")
+    before = report.where(day.isNull() | (day < F.lit(snapshot_date)))
+    is_mark = F.col("measure").isin(EMPTY_FROM, EMPTY_TO)
+    rows = (
+        before.groupBy("source", "measure", F.trunc(day, "month").alias("month"))
+        .agg(
+            F.sum("rows").alias("rows"),
+            F.sum("amount").alias("amount"),
+            F.min(F.when(F.col("rows") > 0, day)).alias("first"),
+            F.max(F.when(F.col("rows") > 0, day)).alias("last"),
+            F.collect_list(F.when(is_mark, day)).alias("marks"),
+        )
+        .collect()
     )
-    marks = before.where(F.col("measure").isin(EMPTY_FROM, EMPTY_TO)).collect()
-    counted = before.where(~F.col("measure").isin(EMPTY_FROM, EMPTY_TO))
-    sums = counted.groupBy("source", "measure").agg(
-        F.sum("rows").alias("rows"), F.sum("amount").alias("amount")
-    )
-    measures = [
-        records.Measure(row["source"], row["measure"], row["rows"], row["amount"] or Decimal(0))
-        for row in sums.collect()
+    counted = [row for row in rows if row["measure"] not in (EMPTY_FROM, EMPTY_TO)]
+    sources = sorted({row["source"] for row in counted})
+    days = [
+        _days(source, [row for row in rows if row["source"] == source], snapshot_date)
+        for source in sources
     ]
-    measures.sort(key=lambda one: (one.source, one.measure))
-    sources = sorted({one.source for one in measures})
-    ends = {row["source"]: row for row in _ends(counted).collect()}
-    days = [_days(source, ends.get(source), marks, snapshot_date) for source in sources]
-    return Quality(measures, _months(counted), days)
+    return Quality(_measures(counted), _months(counted), days)
 
 
-def _ends(counted: DataFrame) -> DataFrame:
-    accepted = counted.where((F.col("measure") == "accepted") & (F.col("rows") > 0))
-    return accepted.groupBy("source").agg(
-        F.min("activity_date").alias("first"), F.max("activity_date").alias("last")
-    )
+def _measures(counted: Sequence[Row]) -> list[records.Measure]:
+    sums: dict[tuple[str, str], tuple[int, Decimal]] = defaultdict(lambda: (0, Decimal(0)))
+    for row in counted:
+        key = row["source"], row["measure"]
+        rows, amount = sums[key]
+        sums[key] = rows + row["rows"], amount + (row["amount"] or Decimal(0))
+    return [records.Measure(*key, *sums[key]) for key in sorted(sums)]
 
 
-def _days(
-    source: str, ends: Row | None, marks: Sequence[Row], snapshot_date: date
-) -> records.SourceDays:
+def _days(source: str, rows: Sequence[Row], snapshot_date: date) -> records.SourceDays:
     def of(measure: str) -> list[date]:
-        own = [row for row in marks if row["source"] == source and row["measure"] == measure]
-        return sorted(row["activity_date"] for row in own)
+        return sorted(day for row in rows if row["measure"] == measure for day in row["marks"])
 
     starts, stops = of(EMPTY_FROM), of(EMPTY_TO)
     if len(stops) < len(starts):  # a run of days that goes on after the date
         stops.append(snapshot_date - ONE_DAY)
     gaps = list(zip(starts, stops, strict=True))[::-1]
     length = sum((stop - start).days + 1 for start, stop in gaps)
-    first, last = (ends["first"], ends["last"]) if ends else (None, None)
-    return records.SourceDays(source, first, last, gaps[:10], length)
+    accepted = [row for row in rows if row["measure"] == "accepted" and row["first"]]
+    first = min((row["first"] for row in accepted), default=None)
+    last = max((row["last"] for row in accepted), default=None)
+    return records.SourceDays(source, first, last, gaps[:_GAPS], length)
 
 
-def _months(counted: DataFrame) -> list[records.Month]:
+def _months(counted: Sequence[Row]) -> list[records.Month]:
     """The newest months of the transactions that have rows, oldest first."""
-    dated = counted.where((F.col("source") == "transactions") & F.col("activity_date").isNotNull())
-    month = F.trunc("activity_date", "month").alias("month")
-    rows = dated.groupBy(month, "measure").agg(
-        F.sum("rows").alias("rows"), F.sum("amount").alias("amount")
-    )
-    newest = rows.select("month").distinct().orderBy(F.desc("month")).limit(_MONTHS)
     found: dict[date, dict[str, Row]] = defaultdict(dict)
-    for row in rows.join(F.broadcast(newest), on="month", how="inner").collect():
-        found[row["month"]][row["measure"]] = row
-    return [_month(first, by_measure) for first, by_measure in sorted(found.items())]
+    for row in counted:
+        if row["source"] == "transactions" and row["month"] is not None:
+            found[row["month"]][row["measure"]] = row
+    newest = sorted(found.items())[-_MONTHS:]
+    return [_month(first, by_measure) for first, by_measure in newest]
 
 
 def _month(first: date, by_measure: dict[str, Row]) -> records.Month:

@@ -43,7 +43,6 @@ def figures_of(records: Records, unit: words.Money) -> Figures:
         money.pareto(records.curve, unit),
         money.months(records.months, day, unit),
         money.score_against(records.sample, records.score_lines, _worth(records), known, unit),
-        *clusters.sweep(records.fits),
         *_cluster_figures(records, known, unit),
         _of_date("sankey", "Who moved where", dated["sankey"], day, 560),
         movement.sizes(records.segments, "rfm", known),
@@ -120,8 +119,11 @@ def _cluster_figures(
     records: Records, known: Mapping[str, int], unit: words.Money
 ) -> Iterable[Drawing | None]:
     own = records.of_kind("cluster")
+    if not own:
+        return
     names = [one.name for one in own]
     features = _axes(records)
+    yield from clusters.sweep(records.fits)
     yield clusters.space(records.sample, names, features, known, unit)
     yield clusters.flat(records.sample, names, features, known, unit)
     if records.model is not None:

@@ -114,7 +114,7 @@ def months(rows: Sequence[Month], snapshot_date: date, money: words.Money) -> Dr
             lines(
                 f"{row.first_day:%B %Y}{' (not over)' if part else ''}",
                 money.exact(row.amount),
-                f"{words.count(row.rows)} rows accepted",
+                f"{words.count(row.rows)} rows accepted, {words.count(row.rejected)} rejected",
             )
             for row, part in zip(rows, cut, strict=True)
         ],
