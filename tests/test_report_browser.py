@@ -12,7 +12,12 @@ from rfm_spark.report import words
 from rfm_spark.report.page import page
 
 pytestmark = pytest.mark.slow
-NO_WEBGL = "HTMLCanvasElement.prototype.getContext = () => null"
+NO_WEBGL = """
+    const own = HTMLCanvasElement.prototype.getContext;
+    HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {
+      return kind.includes("webgl") ? null : own.call(this, kind, ...rest);
+    };
+"""
 
 
 @pytest.fixture(scope="module")

@@ -81,13 +81,26 @@
     return Plotly.react(plot, figure.data, figure.layout, config);
   }
 
+  // One figure that a browser cannot draw is no reason to be without the others.
+  async function tryToDraw(plot) {
+    try {
+      await draw(plot);
+    } catch (error) {
+      console.error(error);
+      const absent = document.querySelector(`[data-absent="${plot.dataset.figure}"]`);
+      plot.hidden = true;
+      absent.hidden = false;
+      absent.textContent = "This browser cannot draw this figure.";
+    }
+  }
+
   function show() {
     for (const part of document.querySelectorAll("[data-date]")) part.hidden = part.dataset.date !== date;
     const name = segment >= 0 ? segmentField.selectedOptions[0].textContent : null;
     for (const row of document.querySelectorAll("#segments [data-segment], #people [data-segment]")) {
       row.hidden = name !== null && row.dataset.segment !== name;
     }
-    return Promise.all(plots.map(draw));
+    return Promise.all(plots.map(tryToDraw));
   }
 
   function choose() {
