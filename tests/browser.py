@@ -111,3 +111,12 @@ class Seen:
               }).map(one => plot.dataset.figure + ": " + one.textContent);
             })"""
         )
+
+    def assert_whole(self) -> None:
+        """Everything that holds for any page at any width."""
+        assert self.faults == []
+        assert self.outside() == []
+        assert self.empty_figures() == []
+        assert self.overlaps() == []
+        assert self.too_wide() <= 0
+        assert self.beyond() == []

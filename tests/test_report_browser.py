@@ -40,32 +40,22 @@ def desktop(browser, files) -> Seen:
     return Seen(browser, files["shop"], DESKTOP)
 
 
-def whole(seen: Seen) -> None:
-    """Everything that holds for any page at any width."""
-    assert seen.faults == []
-    assert seen.outside() == []
-    assert seen.empty_figures() == []
-    assert seen.overlaps() == []
-    assert seen.too_wide() <= 0
-    assert seen.beyond() == []
-
-
 def test_every_figure_is_drawn_and_nothing_is_fetched(desktop) -> None:
-    whole(desktop)
+    desktop.assert_whole()
     assert desktop.page.locator(".js-plotly-plot").count() == 17
 
 
 def test_nothing_is_wider_than_a_phone(browser, files) -> None:
-    whole(Seen(browser, files["shop"], PHONE))
+    Seen(browser, files["shop"], PHONE).assert_whole()
 
 
 def test_a_store_with_one_customer_has_a_whole_page(browser, files) -> None:
-    whole(Seen(browser, files["bare"], PHONE))
+    Seen(browser, files["bare"], PHONE).assert_whole()
 
 
 def test_hostile_names_show_as_text_and_run_nothing(browser, files) -> None:
     seen = Seen(browser, files["hostile"], PHONE)
-    whole(seen)
+    seen.assert_whole()
     assert seen.page.title() == "Customer segments, 1 March 2024"
     assert seen.page.locator("img, iframe, a[href^=javascript]").count() == 0
     shown = " ".join(seen.page.locator("body").inner_text().split())
@@ -133,6 +123,6 @@ def test_without_scripts_the_tables_are_there(browser, files) -> None:
 
 def test_without_webgl_the_page_says_so_and_shows_the_flat_figure(browser, files) -> None:
     seen = Seen(browser, files["shop"], DESKTOP, first=NO_WEBGL)
-    whole(seen)
+    seen.assert_whole()
     assert "WebGL is off" in seen.page.locator("#figure-space").inner_text()
     assert seen.page.locator("#figure-flat .points path").count() == 10

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import pytest
 from conftest import Project
-from test_history import CONFIG, JUNE, LOG, MAP, RANGE
+from test_history import CONFIG, JUNE, LOG, MAP
 
 from rfm_spark.cli import main
 from rfm_spark.config import load_configuration
@@ -89,15 +89,8 @@ def test_a_fair_sample_follows_from_the_customers_alone(spark) -> None:
 
 
 @pytest.fixture(scope="module")
-def history(spark, tmp_path_factory) -> Project:
-    """Five monthly dates of six customers; written once."""
-    project = Project(tmp_path_factory.mktemp("report") / "of a store")
-    project.folder.mkdir()
-    project.configure(CONFIG)
-    (project.folder / "two.yaml").write_text(MAP)
-    (project.folder / "log.csv").write_text(LOG)
-    assert project.rfm("backfill", *RANGE) == 0
-    return project
+def history(months) -> Project:
+    return months[0]
 
 
 @pytest.fixture(scope="module")

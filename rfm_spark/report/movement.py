@@ -221,7 +221,7 @@ def drift(rows: Sequence[Drift], limit: float) -> Drawing | None:
         width=0.55,
         marker={"color": [VERMILLION if psi > limit else BLUE for _, psi in known]},
         text=[f"{psi:.3f}{' alarm' if psi > limit else ''}" for _, psi in known],
-        textposition="outside",
+        textposition="auto",
         cliponaxis=False,
         hovertext=[
             lines(
