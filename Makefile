@@ -25,10 +25,12 @@ $(VENV)/.ready: pyproject.toml requirements.txt scripts/setup.sh
 demo: setup ## Run the main job on a real year of grocery lines
 	@$(PYTHON) scripts/fetch_retail_log.py --out $(RFM_DEMO_DIR)/retail/log
 	@$(RFM) run --config conf/retail_demo.yaml --snapshot-date 2018-01-01
+	@$(RFM) report --config conf/retail_demo.yaml --snapshot-date 2018-01-01 --out $(RFM_DEMO_DIR)/retail/report.html
 
 demo-savings: setup ## Make the log of a savings app and run RFM + AUM on it
 	@$(PYTHON) scripts/make_savings_log.py --out $(RFM_DEMO_DIR)/savings/log --customers $(SAVINGS_CUSTOMERS)
 	@$(RFM) run --config conf/savings_demo.yaml --snapshot-date 2026-01-01
+	@$(RFM) report --config conf/savings_demo.yaml --snapshot-date 2026-01-01 --out $(RFM_DEMO_DIR)/savings/report.html
 
 demo-history: setup ## Label each month of that year, and say who moved
 	@$(PYTHON) scripts/fetch_retail_log.py --out $(RFM_DEMO_DIR)/retail/log

@@ -146,6 +146,10 @@ def _parser() -> argparse.ArgumentParser:
     experiment.add_argument(
         "--export", dest="name", required=True, metavar="NAME", help="which one of `exports`"
     )
+    report = command("report", "write one HTML page about a date", common, dated)
+    report.add_argument(
+        "--out", required=True, metavar="FILE.html", help="the page, a local file; replaced"
+    )
     runs = command("runs", "show the run ledger, newest first", common)
     runs.add_argument(
         "--limit", type=_count, default=20, metavar="N", help="how many (default: 20)"
@@ -266,6 +270,7 @@ def _execute(
             f"{flag} {options.name}: `exports` has no such name; it has "
             f"{', '.join(sorted(exports)) or 'none'}"
         )
+    page = _page(options)
     compared = getattr(options, "compare", None) or ("", None)
     if compared[0] == compared[1]:
         raise ConfigurationError(f"--compare takes two segments, and got {compared[0]} twice")
@@ -323,6 +328,11 @@ def _execute(
             )
             display.done(time.monotonic() - start, configuration.settings.store)
             return
+        if page is not None:
+            show(work=lambda c: pipeline.report(c, snapshot_date=options.snapshot_date, out=page))
+            display.done(time.monotonic() - start, configuration.settings.store)
+            display.note(f"report: {page.absolute()}")
+            return
         if options.command == "backfill":
             dates = options.every.dates(options.first, options.last)
             pipeline.backfill(
@@ -343,6 +353,17 @@ def _execute(
             assert snapshot_date is not None
             show(work=lambda c: show_segments(c, display, snapshot_date))
     display.done(time.monotonic() - start, configuration.settings.store)
+
+
+def _page(options: argparse.Namespace) -> Path | None:
+    """Where the report goes; whatever speaks against it is said before Spark starts."""
+    if options.command != "report":
+        return None
+    from rfm_spark.report.needed import check_packages  # noqa: PLC0415
+    from rfm_spark.report.output import check_place  # noqa: PLC0415
+
+    check_packages()
+    return check_place(options.out)
 
 
 def _last_day(options: argparse.Namespace) -> date:

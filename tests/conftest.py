@@ -104,6 +104,19 @@ def project(tmp_path: Path, spark: SparkSession) -> Project:
     return Project(folder)
 
 
+@pytest.fixture(scope="session")
+def months(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory):
+    """The store of `test_history`: five months by one backfill, and what its tables hold.
+
+    It takes long to make, so whoever changes it takes a copy.
+    """
+    from test_history import RANGE, new_project, tables_of
+
+    project = new_project(tmp_path_factory.mktemp("history") / "of six dates")
+    assert project.rfm("backfill", *RANGE) == 0
+    return project, tables_of(project)
+
+
 @pytest.fixture
 def write_csv(tmp_path: Path) -> Callable[[Path, str], None]:
     def write(path: Path, text: str) -> None:

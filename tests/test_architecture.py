@@ -32,8 +32,10 @@ ALLOWED = {
     "write_queue": {"added_jars"},
     "tables": {"schemas", "errors", "session", "write_queue"},
     **{room: {"schemas", "errors", "rules", "jdbc_drivers", "order_statistics"} for room in ROOMS},
+    "report": {"schemas", "errors"},
     "pipeline": {
         "added_jars",
+        "report",
         "config",
         "session",
         "tables",
@@ -49,6 +51,7 @@ ALLOWED = {
     "checking": {"config", "rules"},
     "cli": {
         "pipeline",
+        "report",
         "session",
         "config",
         "display",

@@ -17,7 +17,7 @@ from rfm_spark.config import load_configuration
 
 BUNDLE = yaml.safe_load((PROJECT / "databricks.yml").read_text())
 TARGETS = sorted(BUNDLE["targets"])
-STAGES = ["ingest", "features", "train", "segment"]
+STAGES = ["ingest", "features", "train", "segment", "report"]
 KEYED = {"tasks": "task_key", "job_clusters": "job_cluster_key", "environments": "environment_key"}
 
 

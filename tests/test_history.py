@@ -101,14 +101,6 @@ def copy_of(project: Project, folder: Path) -> Project:
 
 
 @pytest.fixture(scope="module")
-def months(spark, tmp_path_factory) -> tuple[Project, dict[str, list]]:
-    """Five months by one backfill, and what every table holds after it."""
-    project = new_project(tmp_path_factory.mktemp("history") / "of six dates")
-    assert project.rfm("backfill", *RANGE) == 0
-    return project, tables_of(project)
-
-
-@pytest.fixture(scope="module")
 def history(months) -> Project:
     """A sixth month with wider edges, compared with the first one too."""
     project = copy_of(months[0], months[0].folder.parent / "and a sixth")

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from browser import DESKTOP, PHONE, Seen, started
 from deltalake import DeltaTable
 from stores import assert_same_tables
 from test_pipeline import CONFIG, SNAPSHOT, life, make_log
+
+from rfm_spark.cli import main
 
 PROJECT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
@@ -68,7 +71,22 @@ def test_a_submitted_wheel_brings_delta_lake_itself(project, wheel) -> None:
     assert_same_tables(project.folder / "submitted", project.folder / "warehouse")
 
 
-def test_the_retail_demo(tmp_path) -> None:
+def look_at_report(spark, monkeypatch, folder: Path, name: str, day: str, figures: int) -> None:
+    """Make the report as `make` does, on the suite's session, and open it."""
+    monkeypatch.setenv("RFM_DEMO_DIR", str(folder))
+    page = folder / name / "report.html"
+    config = str(PROJECT / "conf" / f"{name}_demo.yaml")
+    assert main(["report", "--config", config, "--snapshot-date", day, "--out", str(page)]) == 0
+    assert page.stat().st_size < 8_000_000
+    with started() as browser:
+        for viewport in (DESKTOP, PHONE):
+            seen = Seen(browser, page, viewport)
+            seen.assert_whole()
+            assert seen.page.locator(".js-plotly-plot").count() == figures
+            seen.page.close()
+
+
+def test_the_retail_demo(tmp_path, spark, monkeypatch) -> None:
     environment = {"RFM_DEMO_DIR": str(tmp_path)}
     log = str(tmp_path / "retail" / "log")
     start(sys.executable, "scripts/fetch_retail_log.py", "--out", log)
@@ -85,9 +103,10 @@ def test_the_retail_demo(tmp_path) -> None:
     again = start(*run, "--snapshot-date", "2018-01-01", **environment)
     assert "nothing to read" in again
     assert arrow(store, "customer_segments").equals(labels)
+    look_at_report(spark, monkeypatch, tmp_path, "retail", "2018-01-01", 13)
 
 
-def test_the_savings_demo_knows_what_everybody_holds(tmp_path) -> None:
+def test_the_savings_demo_knows_what_everybody_holds(tmp_path, spark, monkeypatch) -> None:
     environment = {"RFM_DEMO_DIR": str(tmp_path)}
     folder = tmp_path / "savings" / "log"
     make = (sys.executable, "scripts/make_savings_log.py", "--customers", "300")
@@ -108,6 +127,7 @@ def test_the_savings_demo_knows_what_everybody_holds(tmp_path) -> None:
     assert holders > 250
     reasons = set(arrow(store, "rejected_transactions")["reason"].to_pylist())
     assert reasons == {"missing_customer_id", "bad_amount", "bad_timestamp"}
+    look_at_report(spark, monkeypatch, tmp_path, "savings", "2026-01-01", 13)
     shutil.rmtree(tmp_path / "savings")
 
 

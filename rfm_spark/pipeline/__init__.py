@@ -10,6 +10,7 @@ from rfm_spark.pipeline.features import features
 from rfm_spark.pipeline.forgetting import forget
 from rfm_spark.pipeline.ingest import ingest
 from rfm_spark.pipeline.maintenance import maintain
+from rfm_spark.pipeline.report import report
 from rfm_spark.pipeline.run import run, train_if_due
 from rfm_spark.pipeline.segment import segment
 from rfm_spark.pipeline.train import train
@@ -27,6 +28,7 @@ __all__ = [
     "forget",
     "ingest",
     "maintain",
+    "report",
     "run",
     "segment",
     "train",
