@@ -256,24 +256,8 @@ def _execute(
     display: TerminalDisplay | JsonDisplay,
 ) -> None:
     """Start Spark and run a stage. Spark is imported here, so that the rest answers at once."""
-    if getattr(options, "first", None) and options.first > (last := _last_day(options)):
-        raise ConfigurationError(f"--from {options.first} lies after the last day, {last}")
-    for day in getattr(options, "compare_to", ()):
-        if day >= options.snapshot_date:
-            raise ConfigurationError(
-                f"--compare-to {day} must lie before --snapshot-date {options.snapshot_date}"
-            )
-    exports = configuration.settings.exports
-    if getattr(options, "name", None) is not None and options.name not in exports:
-        flag = "--to" if options.command == "export" else "--export"
-        raise ConfigurationError(
-            f"{flag} {options.name}: `exports` has no such name; it has "
-            f"{', '.join(sorted(exports)) or 'none'}"
-        )
+    _refuse_contradictions(options, configuration)
     page = _page(options)
-    compared = getattr(options, "compare", None) or ("", None)
-    if compared[0] == compared[1]:
-        raise ConfigurationError(f"--compare takes two segments, and got {compared[0]} twice")
     start = time.monotonic()
     try:
         from rfm_spark import pipeline  # noqa: PLC0415
@@ -305,6 +289,16 @@ def _execute(
         "maintain": pipeline.maintain,
         "forget": lambda c: pipeline.forget(c, customers=options.customers),
     }
+    looks: dict[str, Callable[[Context], None]] = {
+        "runs": lambda c: show_runs(c, display, options.limit),
+        "describe": lambda c: _describe(c, options),
+        "experiment": lambda c: pipeline.experiment(
+            c, name=options.name, snapshot_date=options.snapshot_date
+        ),
+        "report": lambda c: pipeline.report(
+            c, snapshot_date=options.snapshot_date, out=page or Path(options.out)
+        ),
+    }
     display.working("starting Spark")
     drivers = {driver_of(url) for url in configuration.settings.jdbc_urls} - {None}
     with spark_session(
@@ -313,27 +307,9 @@ def _execute(
         verbose=options.verbose,
     ) as spark:
         show = partial(look, spark, configuration, display, command=options.command)
-        if options.command == "runs":
-            show(work=lambda c: show_runs(c, display, options.limit))
-            return
-        if options.command == "describe":
-            show(work=lambda c: _describe(c, options))
-            display.done(time.monotonic() - start, configuration.settings.store)
-            return
-        if options.command == "experiment":
-            show(
-                work=lambda c: pipeline.experiment(
-                    c, name=options.name, snapshot_date=options.snapshot_date
-                )
-            )
-            display.done(time.monotonic() - start, configuration.settings.store)
-            return
-        if page is not None:
-            show(work=lambda c: pipeline.report(c, snapshot_date=options.snapshot_date, out=page))
-            display.done(time.monotonic() - start, configuration.settings.store)
-            display.note(f"report: {page.absolute()}")
-            return
-        if options.command == "backfill":
+        if options.command in looks:
+            show(work=looks[options.command])
+        elif options.command == "backfill":
             dates = options.every.dates(options.first, options.last)
             pipeline.backfill(
                 spark, configuration, display, dates, last=options.last, patience=options.wait
@@ -352,7 +328,31 @@ def _execute(
         if options.command in {"segment", "run", "backfill"}:
             assert snapshot_date is not None
             show(work=lambda c: show_segments(c, display, snapshot_date))
-    display.done(time.monotonic() - start, configuration.settings.store)
+    if options.command != "runs":
+        display.done(time.monotonic() - start, configuration.settings.store)
+    if page is not None:
+        display.note(f"report: {page.absolute()}")
+
+
+def _refuse_contradictions(options: argparse.Namespace, configuration: Configuration) -> None:
+    """What the command line asks for and cannot be, said before Spark starts."""
+    if getattr(options, "first", None) and options.first > (last := _last_day(options)):
+        raise ConfigurationError(f"--from {options.first} lies after the last day, {last}")
+    for day in getattr(options, "compare_to", ()):
+        if day >= options.snapshot_date:
+            raise ConfigurationError(
+                f"--compare-to {day} must lie before --snapshot-date {options.snapshot_date}"
+            )
+    exports = configuration.settings.exports
+    if getattr(options, "name", None) is not None and options.name not in exports:
+        flag = "--to" if options.command == "export" else "--export"
+        raise ConfigurationError(
+            f"{flag} {options.name}: `exports` has no such name; it has "
+            f"{', '.join(sorted(exports)) or 'none'}"
+        )
+    compared = getattr(options, "compare", None) or ("", None)
+    if compared[0] == compared[1]:
+        raise ConfigurationError(f"--compare takes two segments, and got {compared[0]} twice")
 
 
 def _page(options: argparse.Namespace) -> Path | None:
