@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import shutil
 from datetime import date
 from decimal import Decimal
@@ -263,6 +265,29 @@ def test_any_reader_can_open_every_table(finished) -> None:
             table = DeltaTable(str(folder))
             assert table.protocol().min_reader_version == 1
             assert table.to_pyarrow_table().num_rows >= 0
+
+
+def test_an_export_sends_what_a_run_wrote_and_once(again, capsys) -> None:
+    """Also where Spark is elsewhere, and where it is old (`test_places`)."""
+    settings = json.dumps({"crm": {"type": "braze", "path": "./out", "columns": ["rfm_cell"]}})
+    sends = ("export", "--snapshot-date", SNAPSHOT, "--to", "crm", "--set", f"exports={settings}")
+    assert again.rfm(*sends) == 0
+    (sent,) = (again.folder / "out" / "data").glob("*.jsonl")
+    told = [json.loads(line) for line in sent.read_text(encoding="utf-8").splitlines()]
+    labels = DeltaTable(str(again.folder / "warehouse" / "customer_segments")).to_pyarrow_table()
+    cells = {row["customer_id"]: {"rfm_cell": row["rfm_cell"]} for row in labels.to_pylist()}
+    assert {row["EXTERNAL_ID"]: json.loads(row["PAYLOAD"]) for row in told} == cells
+    assert again.rfm(*sends) == 0
+    assert list((again.folder / "out" / "data").glob("*.jsonl")) == [sent]
+
+
+def test_a_report_shows_what_a_run_wrote(finished, tmp_path, capsys) -> None:
+    page = tmp_path / "page.html"
+    assert finished.rfm("report", "--snapshot-date", SNAPSHOT, "--out", str(page)) == 0
+    labels = DeltaTable(str(finished.folder / "warehouse" / "customer_segments"))
+    segments = set(labels.to_pyarrow_table()["rfm_segment"].to_pylist())
+    told = html.unescape(page.read_text(encoding="utf-8"))
+    assert all(segment in told for segment in segments)
 
 
 def test_every_row_of_a_dirty_log_is_accounted_for(project, spark) -> None:

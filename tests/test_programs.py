@@ -103,6 +103,14 @@ def test_the_retail_demo(tmp_path, spark, monkeypatch) -> None:
     again = start(*run, "--snapshot-date", "2018-01-01", **environment)
     assert "nothing to read" in again
     assert arrow(store, "customer_segments").equals(labels)
+    tour = start(sys.executable, "notebooks/tour.py", str(store))
+    assert "2,469 customers as of 2018-01-01" in tour
+    away = [
+        row["monetary"]
+        for row in labels.to_pylist()
+        if row["r_score"] <= 2 and max(row["f_score"], row["m_score"]) >= 4
+    ]
+    assert f"slipping away: {len(away):,} customers, who brought {sum(away):,}" in tour
     look_at_report(spark, monkeypatch, tmp_path, "retail", "2018-01-01", 13)
 
 
