@@ -8,7 +8,7 @@ from datetime import date
 
 import plotly.graph_objects as go
 
-from rfm_spark.report import clusters, money, movement, segments, words
+from rfm_spark.report import clusters, money, movement, prospects, segments, sweep, words
 from rfm_spark.report.drawing import Drawing
 from rfm_spark.report.records import Records
 
@@ -46,8 +46,8 @@ def figures_of(records: Records, unit: words.Money) -> Figures:
         *_cluster_figures(records, known, unit),
         _of_date("sankey", "Who moved where", dated["sankey"], day, 560),
         movement.sizes(records.segments, "rfm", known),
-        movement.drift([one for one in records.drift if one.day == day], records.about.psi_limit),
-        *movement.outlook(records.outlook, unit),
+        prospects.drift([one for one in records.drift if one.day == day], records.about.psi_limit),
+        *prospects.outlook(records.outlook, unit),
     ]
     own = [[cell for cell in records.cells if cell.segment == name] for name in names]
     grids = [
@@ -123,7 +123,7 @@ def _cluster_figures(
         return
     names = [one.name for one in own]
     features = _axes(records)
-    yield from clusters.sweep(records.fits)
+    yield from sweep.sweep(records.fits)
     yield clusters.space(records.sample, names, features, known, unit)
     yield clusters.flat(records.sample, names, features, known, unit)
     if records.model is not None:
