@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from rfm_spark.schemas import FEATURE_LABELS, MONEY_FEATURES
 
 _CLOSE = (0.8, 1.25)
+_HARDLY = 0.05
 """Ratios between these say nothing worth a word."""
 _WORDS = {"recency": ("recent", "not seen for long"), "frequency": ("rare", "frequent")}
 """What less and more than other customers is called."""
@@ -98,7 +99,8 @@ def _trait(figure: Figure, currency: str) -> tuple[bool, str] | None:
     if figure.role in _WORDS:
         word = _WORDS[figure.role][is_more]
         return is_more == (figure.role == "frequency"), f"{word} ({own} {name}, typically {base})"
-    times = f"{ratio:.1f} x the average" if ratio >= 0 else "negative"
+    share = "less than 0.1" if 0 <= ratio < _HARDLY else f"{ratio:.1f}"
+    times = f"{share} x the average" if ratio >= 0 else "negative"
     return is_more, f"{times} {name} ({own}, average {base})"
 
 
