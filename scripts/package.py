@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[1]
+EXTRAS = "report,postgresql"
 
 
 def build_wheel(out: Path) -> Path:
@@ -28,14 +29,14 @@ def build_wheel(out: Path) -> Path:
 
 
 def build_archive(wheel: Path, out: Path) -> Path:
-    """What the wheel depends on, in the tested versions, as a folder in a tar file."""
+    """What the wheel, its report and its mart depend on, in the tested versions, as a folder in a tar file."""
     _, version, *_ = wheel.name.split("-")
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
     name = f"rfm_spark-{version}-deps-{python}-{sysconfig.get_platform()}"
     with tempfile.TemporaryDirectory() as folder:
         pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
         pinned = ("--constraint", str(PROJECT / "requirements.txt"))
-        subprocess.run([*pip, "--target", folder, *pinned, str(wheel)], check=True)
+        subprocess.run([*pip, "--target", folder, *pinned, f"{wheel}[{EXTRAS}]"], check=True)
         for own in (*Path(folder).glob("rfm_spark*"), Path(folder) / "bin"):
             shutil.rmtree(own, ignore_errors=True)
         return Path(shutil.make_archive(str(out / name), "gztar", folder))
