@@ -29,7 +29,7 @@ def build_wheel(out: Path) -> Path:
 
 
 def build_archive(wheel: Path, out: Path) -> Path:
-    """What the wheel, its report and its mart depend on, in the tested versions, as a folder in a tar file."""
+    """What wheel, report and mart depend on, in the tested versions: a folder in a tar file."""
     _, version, *_ = wheel.name.split("-")
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
     name = f"rfm_spark-{version}-deps-{python}-{sysconfig.get_platform()}"
