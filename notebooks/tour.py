@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -25,7 +26,7 @@ STORE = Path(given[0] if given else "demo/retail/warehouse")
 def newest(table: str) -> pd.DataFrame:
     """A table's rows of the newest snapshot date."""
     dates = DeltaTable(str(STORE / "customer_segments")).partitions()
-    day = max(part["snapshot_date"] for part in dates)
+    day = date.fromisoformat(max(str(part["snapshot_date"]) for part in dates))
     return DeltaTable(str(STORE / table)).to_pandas(filters=[("snapshot_date", "=", day)])
 
 

@@ -15,7 +15,7 @@ LINE_END = "\r\n"
 _NEEDS_QUOTES = '[",\r\n]'
 # What Excel, LibreOffice and Google Sheets take for the beginning of a formula (OWASP, "CSV
 # Injection"), unless it is the sign of a number.
-_FORMULA = "^[=+@\t\r-]"
+_FORMULA = "^[=+@\t\r\n-]"
 _NUMBER = "^[+-]?[0-9]+([.][0-9]+)?([eE][+-]?[0-9]+)?\\z"
 _WITH_OFFSET = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX"
 _NESTED = ("array", "map", "struct")

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from rfm_spark import schemas
 from rfm_spark.activation.arms import new_assignments
 from rfm_spark.activation.audience import campaign, in_segments
-from rfm_spark.config.activation import Outlet
+from rfm_spark.config.activation import BrazeExport, CdpIdentifyExport, Outlet
 from rfm_spark.errors import ConfigurationError, DataError
 from rfm_spark.pipeline import ledger
 from rfm_spark.pipeline.context import Context
@@ -114,7 +114,9 @@ def _assign(
 
 
 def _needs_labels(context: Context, settings: Outlet) -> bool:
-    named = {*KINDS.values(), CAMPAIGN} & set(settings.columns)
+    sends_changes = isinstance(settings, BrazeExport | CdpIdentifyExport)
+    wanted = settings.attributes if sends_changes else settings.columns
+    named = {*KINDS.values(), CAMPAIGN} & set(wanted)
     return bool(settings.segments or settings.holdout or context.settings.campaigns or named)
 
 

@@ -9,6 +9,7 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from rfm_spark import schemas
 from rfm_spark.config.mart import JdbcExport
 from rfm_spark.config.naming import digest, known
 from rfm_spark.errors import ConfigurationError, DataError
@@ -90,16 +91,17 @@ def _customers(context: Context, settings: JdbcExport, dates: Sequence[date]) ->
 def _segments(context: Context, kept: Sequence[date], dates: Sequence[date]) -> list[_Wanted]:
     profiles = context.read("segment_profiles")
     of_kept = profiles.where(F.col("snapshot_date").isin(*kept))
-    sizes = profiles.select(*marts.SIZES).where(F.col("snapshot_date").isin(*dates))
+    sizes = profiles.select(*marts.SIZES).where(F.col("snapshot_date") <= F.lit(max(dates)))
     found = [
         _wanted(marts.segment_profiles(dict(of_kept.dtypes)), of_kept),
         _wanted(marts.segment_sizes(dict(sizes.dtypes)), sizes),
     ]
     migrations = context.read_or_none("segment_migrations")
-    if migrations is not None:
-        of_kept = migrations.where(F.col("snapshot_date").isin(*kept))
-        found.append(_wanted(marts.segment_migrations(dict(of_kept.dtypes)), of_kept))
-    return found
+    if migrations is None:  # a first date has nobody to compare with; the mart has the table
+        ddl = schemas.segment_migrations(context.settings.amount_scale).ddl
+        migrations = context.spark.createDataFrame([], ddl)
+    of_kept = migrations.where(F.col("snapshot_date").isin(*kept))
+    return [*found, _wanted(marts.segment_migrations(dict(of_kept.dtypes)), of_kept)]
 
 
 def _wanted(table: MartTable, rows: DataFrame) -> _Wanted:
@@ -154,6 +156,7 @@ def _send(
     driver = driver_of(settings.url)
     options = {
         "reWriteBatchedInserts": "true",
+        "logServerErrorDetail": "false",  # an error quotes no rows
         **settings.properties,
         "url": settings.url,
         "dbtable": mart.stage(wanted.table),

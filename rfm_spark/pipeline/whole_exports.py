@@ -73,12 +73,12 @@ def _rows(context: Context, name: str, settings: Settings, snapshot_date: date) 
         return customers_of(context, name, snapshot_date)
     rows = context.read(settings.table)
     if settings.table in DATED_TABLES:
-        if snapshot_date not in labelled_dates(context):
+        rows = rows.where(F.col("snapshot_date") == F.lit(snapshot_date))
+        if snapshot_date not in labelled_dates(context) and not rows.limit(1).collect():
             raise DataError(
                 f"nothing has been labelled on {snapshot_date}, so {settings.table} has no row of "
                 f"it; `rfm-spark run --snapshot-date {snapshot_date}` writes them"
             )
-        rows = rows.where(F.col("snapshot_date") == F.lit(snapshot_date))
     if settings.segments is not None and not segment_columns(rows.columns):
         raise ConfigurationError(
             f"exports.{name}.segments chooses segments, and {settings.table} has none; take it out"
