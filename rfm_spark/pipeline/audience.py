@@ -114,8 +114,9 @@ def _assign(
 
 
 def _needs_labels(context: Context, settings: Outlet) -> bool:
-    sends_changes = isinstance(settings, BrazeExport | CdpIdentifyExport)
-    wanted = settings.attributes if sends_changes else settings.columns
+    wanted = settings.columns
+    if isinstance(settings, BrazeExport | CdpIdentifyExport):
+        wanted = settings.attributes
     named = {*KINDS.values(), CAMPAIGN} & set(wanted)
     return bool(settings.segments or settings.holdout or context.settings.campaigns or named)
 
