@@ -204,7 +204,7 @@ def pinned(spark, rows: set[tuple], ddl: str):
 
 @pytest.fixture
 def plain_plans(spark):
-    """Frames of a few rows: one task and no replanning, or sixty dates take long."""
+    """Frames of a few rows: one task and no replanning, or so many dates take long."""
     plain = {"spark.sql.shuffle.partitions": "1", "spark.sql.adaptive.enabled": "false"}
     with temporarily(spark, plain):
         yield
@@ -215,9 +215,9 @@ def plain_plans(spark):
 @pytest.mark.parametrize(
     ("window", "kind", "stale", "dates", "seed"),
     [
-        (12, "snapshot", 9, 62, 1),
-        (None, "snapshot", None, 12, 2),
-        (5, "flow", None, 15, 3),
+        (12, "snapshot", 9, 30, 1),
+        (None, "snapshot", None, 6, 2),
+        (5, "flow", None, 9, 3),
     ],
 )
 def test_states_of_consecutive_dates_equal_those_counted_anew(

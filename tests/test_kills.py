@@ -10,7 +10,7 @@ import pytest
 from conftest import Project
 from processes import program, said
 from pyspark.ml.util import JavaMLWriter
-from stores import assert_same_tables, tables_of
+from stores import assert_same_tables
 from test_pipeline import SNAPSHOT, life, make_log
 
 from rfm_spark.tables import Store
@@ -86,84 +86,93 @@ def copy_of(project: Project, folder: Path) -> Project:
     return Project(folder)
 
 
-class Points:
-    """Copies of a store as a kill would leave it, at each write of a run.
+class Killed(BaseException):
+    """Ends an attempt; what it writes after its point is not in the copy that goes on."""
+
+
+class Attempt:
+    """One start of a command, up to the first point that no attempt before it came to.
 
     Delta makes a write with its last file, the commit; what is there without that file is what a
     kill at any moment of the write leaves. So is what a pipeline is saved as, without some files.
     """
 
-    def __init__(self, project: Project, folder: Path) -> None:
+    def __init__(self, project: Project, folder: Path, passed: set[str]) -> None:
         self.project = project
         self.folder = folder
-        folder.mkdir()
-        self.copies: list[tuple[str, Project]] = []
+        self.passed = passed
+        self.left: Project | None = None
         self.lock = threading.RLock()  # one thread writes while another goes on
 
-    def copy(self, name: str) -> Path:
-        copy = copy_of(self.project, self.folder / f"{len(self.copies):02} {name}")
-        self.copies.append((name, copy))
-        return copy.folder / "warehouse"
+    def reaches(self, point: str) -> bool:
+        """Whether to stop here: at the first write of a table, and never twice."""
+        return self.left is None and point not in self.passed
+
+    def leave(self, point: str) -> Path:
+        self.passed.add(point)
+        self.left = copy_of(self.project, self.folder)
+        return self.folder / "warehouse"
 
     def written(self, table: str) -> None:
-        """Keep the store as it was before the newest commit of a table, its files being there."""
-        log = self.copy(table) / table / "_delta_log"
-        newest = max(log.glob("*.json")).stem
-        for file in log.iterdir():  # the commit, and what is written after it
-            if newest in file.name or "_last_checkpoint" in file.name:
-                file.unlink()
+        """Leave the store as it was before the newest commit of a table, its files being there."""
+        if self.reaches(table):
+            log = self.leave(table) / table / "_delta_log"
+            newest = max(log.glob("*.json")).stem
+            for file in log.iterdir():  # the commit, and what is written after it
+                if newest in file.name or "_last_checkpoint" in file.name:
+                    file.unlink()
+            raise Killed
 
     def saved(self, path: str) -> None:
-        """Keep a pipeline of which only half of the files are there."""
-        there = self.copy("pipeline") / Path(path).relative_to(self.project.folder / "warehouse")
-        for file in sorted(there.rglob("*"))[::2]:
-            if file.is_file():
-                file.unlink()
+        """Leave a pipeline of which only half of the files are there."""
+        if self.reaches("pipeline"):
+            place = Path(path).relative_to(self.project.folder / "warehouse")
+            for file in sorted((self.leave("pipeline") / place).rglob("*"))[::2]:
+                if file.is_file():
+                    file.unlink()
+            raise Killed
 
 
-def watched(project: Project, command: tuple[str, ...], folder: Path) -> Points:
-    """Run a command that nobody disturbs, and copy its store at each of its points."""
-    points = Points(project, folder)
+def attempted(project: Project, command: tuple[str, ...], folder: Path, passed: set[str]):
+    """The shop as a kill leaves it at the next point, None if the command came to its end."""
+    attempt = Attempt(project, folder, passed)
     write, save = Store._write, JavaMLWriter.save
 
     def writing(store, table, *arguments):
-        with points.lock:
+        with attempt.lock:
             written = write(store, table, *arguments)
-            points.written(table.name)
+            attempt.written(table.name)
         return written
 
     def saving(writer, path):
-        with points.lock:
+        with attempt.lock:
             save(writer, path)
-            points.saved(path)
+            attempt.saved(path)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Store, "_write", writing)
         patch.setattr(JavaMLWriter, "save", saving)
-        assert project.rfm(*command) == 0
-    return points
+        try:
+            status = project.rfm(*command)
+        except Killed:
+            status = None
+    assert attempt.left or status == 0
+    return attempt.left
 
 
 def test_a_kill_in_any_write_leaves_nothing_that_the_same_command_does_not_mend(
     first_date, undisturbed, tmp_path
 ) -> None:
-    """Each stage of the second date as a command of its own, and each of its writes."""
+    """Each stage of the second date as a command of its own, killed once more in each table."""
     project, reached = copy_of(first_date, tmp_path / "shop"), set()
     for name in ("ingest", "features", "train", "segment"):
-        command = (name, "--snapshot-date", SNAPSHOT)
-        points = watched(project, command, tmp_path / name)
-        after = tables_of(project.folder / "warehouse")
-        # Who takes a turn or gives it back does so alike for every command, and a second write of a
-        # table is like its first.
-        runs = [copy for copy in points.copies if copy[0] == "runs" and name == "segment"]
-        firsts = {point: killed for point, killed in reversed(points.copies) if point != "runs"}
-        for point, killed in [*runs, *firsts.items()]:
-            store = killed.folder / "warehouse"
-            assert point == "runs" or tables_of(store) != after, (name, point)
-            assert killed.rfm(*command) == 0, (name, point)
-            assert_same_tables(store, project.folder / "warehouse")
-        shutil.rmtree(points.folder)
-        reached |= {point for point, _ in points.copies}
+        passed: set[str] = set()
+        while left := attempted(
+            project, (name, "--snapshot-date", SNAPSHOT), tmp_path / f"{name} {len(passed)}", passed
+        ):
+            shutil.rmtree(project.folder)
+            project = left
+        reached |= passed
     assert reached == WRITTEN | {"pipeline"}
     assert_same_tables(project.folder / "warehouse", undisturbed.folder / "warehouse")
 

@@ -151,27 +151,22 @@ def test_scores_of_a_run_are_those_of_its_stored_edges(finished, spark) -> None:
 
 
 @pytest.mark.slow
-def test_a_second_run_changes_no_table(small, spark) -> None:
-    small.rfm("run", "--snapshot-date", SNAPSHOT)
-    before = contents(small, spark)
+def test_a_second_run_changes_no_table(again, spark) -> None:
+    before = contents(again, spark)
     versions = {
-        name: DeltaTable(str(small.folder / "warehouse" / name)).version() for name in before
+        name: DeltaTable(str(again.folder / "warehouse" / name)).version() for name in before
     }
-    assert small.rfm("run", "--snapshot-date", SNAPSHOT) == 0
-    assert contents(small, spark) == before
+    assert again.rfm("run", "--snapshot-date", SNAPSHOT) == 0
+    assert contents(again, spark) == before
     assert versions == {
-        name: DeltaTable(str(small.folder / "warehouse" / name)).version() for name in before
+        name: DeltaTable(str(again.folder / "warehouse" / name)).version() for name in before
     }
 
 
 @pytest.mark.slow
-def test_stages_one_by_one_and_over_again_give_the_tables_of_a_run(again, spark) -> None:
+def test_stages_over_again_give_the_tables_of_a_run(again, spark) -> None:
+    """That they do so one by one from the start is in `test_kills`."""
     whole = contents(again, spark)
-    store = ("--set", "store=./stages/")
-    assert again.rfm("ingest", "--to", "2024-01-31", *store) == 0
-    for command in ("features", "train", "segment"):
-        assert again.rfm(command, "--snapshot-date", SNAPSHOT, *store) == 0
-    assert contents(again, spark, store="stages") == whole
     assert again.rfm("ingest", "--from", "2024-01-02", "--to", "2024-01-31") == 0
     for command in ("features", "train", "segment"):
         assert again.rfm(command, "--snapshot-date", SNAPSHOT) == 0
