@@ -25,8 +25,6 @@ from stores import assert_same_tables
 from test_pipeline import CONFIG, SNAPSHOT
 from test_programs import start
 
-from rfm_spark.session import temporarily
-
 pytestmark = pytest.mark.slow
 CUSTOMERS = 400
 # One test of each room, where a whole suite would say the same again.
@@ -76,13 +74,6 @@ def elsewhere(twin: Project, folder: Path) -> Project:
     """The same shop without its tables."""
     shutil.copytree(twin.folder, folder, ignore=shutil.ignore_patterns("warehouse"))
     return Project(folder)
-
-
-def test_any_layout_of_the_log_gives_the_same_tables(twin, spark, tmp_path) -> None:
-    project = elsewhere(twin, tmp_path / "shop")
-    with temporarily(spark, {"spark.sql.shuffle.partitions": "17"}):
-        assert project.rfm(*RUN, "--set", "sources.transactions.path=./shuffled") == 0
-    assert_same_tables(project.folder / "warehouse", twin.folder / "warehouse")
 
 
 @pytest.fixture(scope="module")

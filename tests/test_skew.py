@@ -25,6 +25,14 @@ sources:
     columns:
       {customer_id: user, transaction_ts: at, amount: paid, order_id: basket, transaction_id: id}
 """
+BOTH = """
+import sys
+from rfm_spark.cli import main
+
+config = sys.argv[1:]
+assert main(["ingest", "--to", "2024-01-10", *config]) == 0
+assert main(["features", "--snapshot-date", "2024-01-11", *config]) == 0
+"""
 DAY = 86_400_000_000
 START = 19_723 * DAY  # 2024-01-01 in microseconds
 
@@ -62,18 +70,14 @@ def test_a_day_and_a_customer_with_most_of_the_rows_fit_a_small_driver(tmp_path)
     rows, cents = skewed_log(tmp_path / "log")
     (tmp_path / "rfm.yaml").write_text(CONFIG)
     submit = "--master local[2] --driver-memory 2g --conf spark.ui.enabled=false pyspark-shell"
-    for command in (
-        ["ingest", "--to", "2024-01-10"],
-        ["features", "--snapshot-date", "2024-01-11"],
-    ):
-        done = subprocess.run(
-            [sys.executable, "-m", "rfm_spark.cli", *command, "--config", tmp_path / "rfm.yaml"],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "PYSPARK_SUBMIT_ARGS": submit},
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", BOTH, "--config", tmp_path / "rfm.yaml"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYSPARK_SUBMIT_ARGS": submit},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
     store = tmp_path / "warehouse"
     daily = DeltaTable(str(store / "customer_daily")).to_pyarrow_table()
     lines = sum(daily["lines"].to_numpy()) + sum(daily["refund_lines"].to_numpy())
