@@ -140,6 +140,8 @@ def attempted(project: Project, command: tuple[str, ...], folder: Path, passed: 
 
     def writing(store, table, *arguments):
         with attempt.lock:
+            if attempt.left:
+                raise Killed
             written = write(store, table, *arguments)
             attempt.written(table.name)
         return written
