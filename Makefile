@@ -11,7 +11,7 @@ SAVINGS_CUSTOMERS ?= 20000
 # Settings for one machine, with a reason per line; yours win: make demo PYSPARK_SUBMIT_ARGS="..."
 export PYSPARK_SUBMIT_ARGS ?= --properties-file $(abspath conf/spark/local.conf) pyspark-shell
 
-.PHONY: help setup demo demo-savings demo-history test test-all lint format package clean
+.PHONY: help setup demo demo-savings demo-history test test-all test-release lint format package clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -39,9 +39,12 @@ demo-history: setup ## Label each month of that year, and say who moved
 	@$(RFM) runs --config conf/retail_demo.yaml --set store=$(RFM_DEMO_DIR)/history/warehouse
 
 test: setup ## Run the tests that take minutes
-	@$(PYTHON) -m pytest -m "not slow"
+	@$(PYTHON) -m pytest -m "not slow and not release"
 
-test-all: setup lint ## Run every test, also the slow ones, after the linters
+test-all: setup lint ## Run the tests, also the slow ones, after the linters
+	@$(PYTHON) -m pytest -m "not release" --durations=40 -o console_output_style=times
+
+test-release: setup lint ## Run them in every case that there is: every table's kill, all places whole
 	@$(PYTHON) -m pytest --durations=40 -o console_output_style=times
 
 lint: setup ## Check style and types

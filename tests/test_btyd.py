@@ -138,7 +138,7 @@ def test_exports_that_cannot_be_are_refused(project, spark, capsys) -> None:
     assert "not every day before 2025-06-01" in " ".join(capsys.readouterr().out.split())
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_the_example_fits_a_lifetime_model_of_another_environment(
     project, spark, shared_data, tmp_path
 ) -> None:

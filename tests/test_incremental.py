@@ -215,9 +215,11 @@ def plain_plans(spark):
 @pytest.mark.parametrize(
     ("window", "kind", "stale", "dates", "seed"),
     [
-        (12, "snapshot", 9, 30, 1),
+        (12, "snapshot", 9, 24, 1),
         (None, "snapshot", None, 6, 2),
         (5, "flow", None, 9, 3),
+        pytest.param(12, "snapshot", 9, 62, 1, marks=pytest.mark.release),
+        pytest.param(None, "flow", None, 31, 4, marks=pytest.mark.release),
     ],
 )
 def test_states_of_consecutive_dates_equal_those_counted_anew(

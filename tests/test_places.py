@@ -27,6 +27,9 @@ from test_programs import start
 
 pytestmark = pytest.mark.slow
 CUSTOMERS = 400
+# Of the pipeline's tests, those that say most of a place.
+SOME = "twin or saved_pipeline or export or report or aum"
+ALL = pytest.param("test", marks=pytest.mark.release)
 RUN = ("run", "--snapshot-date", SNAPSHOT)
 
 
@@ -218,16 +221,19 @@ def pytest_elsewhere(python: Path | str, twin: Project, *arguments: str, **envir
     )
 
 
-def test_the_pipeline_passes_over_connect_with_the_same_tables(twin, tmp_path) -> None:
+@pytest.mark.parametrize("some", [SOME, ALL])
+def test_the_pipeline_passes_over_connect_with_the_same_tables(twin, tmp_path, some) -> None:
     with connect_server(tmp_path) as url:
-        some = "twin or saved_pipeline or export or report or aum"
         told = pytest_elsewhere(sys.executable, twin, "-k", some, SPARK_REMOTE=url)
     assert " passed" in told
     assert "skipped" not in told
 
 
-def test_the_pipeline_passes_on_the_oldest_versions_with_the_same_tables(twin, tmp_path) -> None:
+@pytest.mark.parametrize("some", ["twin or dirty", ALL])
+def test_the_pipeline_passes_on_the_oldest_versions_with_the_same_tables(
+    twin, tmp_path, some
+) -> None:
     python = python_with_floor(tmp_path / "floor")
-    told = pytest_elsewhere(python, twin, "-k", "twin or dirty")
+    told = pytest_elsewhere(python, twin, "-k", some)
     assert " passed" in told
     assert "skipped" not in told
