@@ -209,6 +209,7 @@ def undisturbed(first_date, tmp_path_factory) -> Project:
     return project
 
 
+@pytest.mark.release  # a backfill is killed like that in `test_history`, executors in `test_places`
 def test_a_driver_that_is_killed_ends_where_an_undisturbed_one_does(
     first_date, undisturbed, tmp_path
 ) -> None:
