@@ -164,7 +164,7 @@ def compare_with_oracle(project, spark, expected: dict, snapshot: date) -> None:
     ("window", "kind", "steps"),
     [
         (6, "snapshot", [20, 21, 23]),
-        pytest.param(None, "flow", [20, 22], marks=pytest.mark.slow),
+        pytest.param(None, "flow", [20, 22], marks=pytest.mark.release),
     ],
 )
 def test_commands_carry_features_on_and_equal_those_counted_anew(

@@ -87,6 +87,7 @@ def test_the_same_date_twice_at_once_is_done_once(one_by_one, tmp_path) -> None:
     assert_same_tables(project.folder / "warehouse", one_by_one(RUN))
 
 
+@pytest.mark.release
 def test_two_dates_at_once_are_done_one_after_the_other(one_by_one, tmp_path) -> None:
     ingest, early = ("ingest", "--to", "2024-01-31"), ("features", "--snapshot-date", EARLIER)
     late = ("features", "--snapshot-date", SNAPSHOT)
