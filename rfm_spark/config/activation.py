@@ -16,7 +16,6 @@ EXPORTABLE = tuple(name for name in TABLE_NAMES if name not in _TECHNICAL)
 """Tables that an export may name."""
 # What a profile in a marketing tool gets unless told otherwise: what rarely changes.
 _ATTRIBUTES = ("rfm_segment", "cluster_segment")
-_KEYS = ("customer_id", "snapshot_date")
 
 
 class Outlet(Settings):
