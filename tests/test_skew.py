@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.release
 ROWS = 3_500_000
 CONFIG = """
 store: ./warehouse
