@@ -103,22 +103,19 @@ class Attempt:
     kill at any moment of the write leaves. So is what a pipeline is saved as, without some files.
     """
 
-    def __init__(
-        self, project: Project, folder: Path, points: frozenset[str], passed: set[str]
-    ) -> None:
+    def __init__(self, project: Project, folder: Path, ahead: set[str]) -> None:
         self.project = project
         self.folder = folder
-        self.points = points
-        self.passed = passed
+        self.ahead = ahead
         self.left: Project | None = None
         self.lock = threading.RLock()  # one thread writes while another goes on
 
     def reaches(self, point: str) -> bool:
         """Whether to stop here: at the first write of a table, and never twice."""
-        return self.left is None and point in self.points and point not in self.passed
+        return self.left is None and point in self.ahead
 
     def leave(self, point: str) -> Path:
-        self.passed.add(point)
+        self.ahead.remove(point)
         self.left = copy_of(self.project, self.folder)
         return self.folder / "warehouse"
 
@@ -143,14 +140,10 @@ class Attempt:
 
 
 def attempted(
-    project: Project,
-    command: tuple[str, ...],
-    folder: Path,
-    points: frozenset[str],
-    passed: set[str],
+    project: Project, command: tuple[str, ...], folder: Path, ahead: set[str]
 ) -> Project | None:
-    """The shop as a kill leaves it at the next point, None if the command came to its end."""
-    attempt = Attempt(project, folder, points, passed)
+    """The shop as a kill leaves it at the next point ahead, None if the command came to its end."""
+    attempt = Attempt(project, folder, ahead)
     write, save = Store._write, JavaMLWriter.save
 
     def writing(store, table, *arguments):
@@ -190,13 +183,11 @@ def test_a_kill_in_any_write_leaves_nothing_that_the_same_command_does_not_mend(
     """Each stage of the second date as a command of its own, killed once more in each table."""
     project, reached = copy_of(first_date, tmp_path / "shop"), set()
     for name in ("ingest", "features", "train", "segment"):
-        command, passed = (name, "--snapshot-date", SNAPSHOT), set()
-        while left := attempted(
-            project, command, tmp_path / f"{name} {len(passed)}", points, passed
-        ):
+        command, ahead = (name, "--snapshot-date", SNAPSHOT), set(points)
+        while left := attempted(project, command, tmp_path / f"{name} {len(ahead)}", ahead):
             shutil.rmtree(project.folder)
             project = left
-        reached |= passed
+        reached |= points - ahead
     assert reached == points
     assert_same_tables(project.folder / "warehouse", undisturbed.folder / "warehouse")
 
