@@ -14,6 +14,8 @@ from conftest import PROJECT, SMALL, Project
 
 # Processes that live for seconds: code that is compiled once and quickly.
 SHORT_LIFE = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:MetaspaceSize=256m"
+# As `make` starts programs, not as the suite's own session.
+SUBMIT = f"--properties-file '{PROJECT}/conf/spark/local.conf' pyspark-shell"
 
 
 def submit_args(master: str = "local[2]", **conf: str) -> str:
@@ -70,3 +72,22 @@ def kill(process: subprocess.Popen[str]) -> None:
     """SIGKILL for the driver and its JVM."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def start(*command: str, **environment: str) -> str:
+    """Run a program to its end, as `make` starts it; gives what it prints."""
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=PROJECT,
+        env={
+            **os.environ,
+            "PYSPARK_PYTHON": sys.executable,
+            "PYSPARK_SUBMIT_ARGS": SUBMIT,
+            **environment,
+        },
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
 import sys
 from collections import Counter, defaultdict
 from datetime import date, datetime, timedelta
@@ -13,6 +11,7 @@ from pathlib import Path
 import pytest
 from databases import PASSWORD, mariadb, postgresql, program
 from deltalake import DeltaTable
+from processes import start
 
 pytestmark = pytest.mark.slow
 CONF = Path(__file__).parents[1] / "conf"
@@ -160,14 +159,7 @@ def test_times_do_not_depend_on_the_time_zone_of_the_machine(app, tmp_path) -> N
         """
     )
     arguments = ("ingest", "--to", "2024-02-20", "--config", str(config))
-    done = subprocess.run(
-        [sys.executable, "-c", WITH_BOTH_DRIVERS, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    start(sys.executable, "-c", WITH_BOTH_DRIVERS, *arguments, **environment)
     bought = Counter((person, at.date()) for person, at, _, _ in claims)
     hour = timedelta(hours=1)
     logged_in = Counter((person, (at + hour).date()) for person, at in logins)

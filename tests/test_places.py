@@ -20,10 +20,9 @@ import pytest
 from clusters import HOME, Standalone, bare_python, connect_server, python_with_floor
 from clusters import standalone as start_standalone
 from conftest import PROJECT, SMALL, Project
-from processes import SHORT_LIFE
+from processes import SHORT_LIFE, start
 from stores import assert_same_tables
 from test_pipeline import CONFIG, SNAPSHOT
-from test_programs import start
 
 pytestmark = pytest.mark.slow
 CUSTOMERS = 400

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +12,7 @@ import duckdb
 import pytest
 from browser import DESKTOP, PHONE, Seen, started
 from deltalake import DeltaTable
-from processes import SHORT_LIFE
+from processes import SHORT_LIFE, start
 from stores import assert_same_tables
 from test_pipeline import CONFIG, SNAPSHOT, life, make_log
 
@@ -21,26 +20,6 @@ from rfm_spark.cli import main
 
 PROJECT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
-# As `make` starts them, not as the suite's own session.
-SUBMIT = f"--properties-file '{PROJECT}/conf/spark/local.conf' pyspark-shell"
-
-
-def start(*command: str, **environment: str) -> str:
-    done = subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=PROJECT,
-        env={
-            **os.environ,
-            "PYSPARK_PYTHON": sys.executable,
-            "PYSPARK_SUBMIT_ARGS": SUBMIT,
-            **environment,
-        },
-    )
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout
 
 
 def arrow(store: Path, table: str):
@@ -88,7 +67,7 @@ def look_at_report(spark, monkeypatch, folder: Path, name: str, day: str, figure
             seen.page.close()
 
 
-def test_the_retail_demo(tmp_path, spark, monkeypatch) -> None:
+def test_the_retail_demo(tmp_path, spark, monkeypatch, capsys) -> None:
     environment = {"RFM_DEMO_DIR": str(tmp_path)}
     log = str(tmp_path / "retail" / "log")
     start(sys.executable, "scripts/fetch_retail_log.py", "--out", log)
@@ -102,6 +81,11 @@ def test_the_retail_demo(tmp_path, spark, monkeypatch) -> None:
     assert total(store, "customer_daily", "lines") == 1_469_307
     labels = arrow(store, "customer_segments")
     assert labels.num_rows == len(set(labels["customer_id"].to_pylist())) == 2_469
+    monkeypatch.setenv("RFM_DEMO_DIR", str(tmp_path))
+    again = ["run", "--config", str(PROJECT / "conf" / "retail_demo.yaml")]
+    assert main([*again, "--snapshot-date", "2018-01-01"]) == 0
+    assert "nothing to read" in capsys.readouterr().out
+    assert arrow(store, "customer_segments").equals(labels)
     tour = start(sys.executable, "notebooks/tour.py", str(store))
     assert "2,469 customers as of 2018-01-01" in tour
     away = [
@@ -140,5 +124,6 @@ def test_the_savings_demo_knows_what_everybody_holds(tmp_path, spark, monkeypatc
 
 def test_make_alone_lists_the_targets() -> None:
     shown = start("make")
-    for target in ("demo", "demo-savings", "demo-history", "test", "test-all", "lint", "package"):
+    tests = ("test", "test-all", "test-release")
+    for target in ("demo", "demo-savings", "demo-history", *tests, "lint", "package"):
         assert f"make {target} " in shown

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
+from processes import start
 
 pytestmark = pytest.mark.release
 ROWS = 3_500_000
@@ -70,14 +69,8 @@ def test_a_day_and_a_customer_with_most_of_the_rows_fit_a_small_driver(tmp_path)
     rows, cents = skewed_log(tmp_path / "log")
     (tmp_path / "rfm.yaml").write_text(CONFIG)
     submit = "--master local[2] --driver-memory 2g --conf spark.ui.enabled=false pyspark-shell"
-    done = subprocess.run(
-        [sys.executable, "-c", BOTH, "--config", tmp_path / "rfm.yaml"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYSPARK_SUBMIT_ARGS": submit},
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    config = str(tmp_path / "rfm.yaml")
+    start(sys.executable, "-c", BOTH, "--config", config, PYSPARK_SUBMIT_ARGS=submit)
     store = tmp_path / "warehouse"
     daily = DeltaTable(str(store / "customer_daily")).to_pyarrow_table()
     lines = sum(daily["lines"].to_numpy()) + sum(daily["refund_lines"].to_numpy())
