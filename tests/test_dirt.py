@@ -347,8 +347,14 @@ def _expression(sql: str):
     return F.expr(sql)
 
 
-@pytest.mark.slow
-def test_in_one_range_in_halves_in_parts_or_twice_gives_equal_tables(project, spark) -> None:
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param([(0, 0), (1, 5), (6, 6)], marks=pytest.mark.slow),
+        pytest.param([(n, n) for n in range(7)], marks=pytest.mark.release),
+    ],
+)
+def test_in_one_range_in_halves_in_parts_or_twice_gives_equal_tables(project, spark, parts) -> None:
     dirt = Dirt(9, rows=150)
     write(project, "\n".join(dirt.lines))
     project.configure(CONFIG)
@@ -357,7 +363,7 @@ def test_in_one_range_in_halves_in_parts_or_twice_gives_equal_tables(project, sp
     ways = {
         "whole": [(days[0], days[-1])],
         "halves": [(days[3], days[-1]), (days[0], days[2])],
-        "parts": [(days[0], days[0]), (days[1], days[5]), (days[6], days[6])],
+        "parts": [(days[first], days[last]) for first, last in parts],
         "twice": [(days[0], days[-1])] * 2,
     }
     tables = {}
