@@ -151,15 +151,15 @@ def test_scores_of_a_run_are_those_of_its_stored_edges(finished, spark) -> None:
 
 
 @pytest.mark.slow
-def test_a_second_run_changes_no_table(again, spark) -> None:
-    before = contents(again, spark)
+def test_a_second_run_changes_no_table(finished, spark) -> None:
+    before = contents(finished, spark)
     versions = {
-        name: DeltaTable(str(again.folder / "warehouse" / name)).version() for name in before
+        name: DeltaTable(str(finished.folder / "warehouse" / name)).version() for name in before
     }
-    assert again.rfm("run", "--snapshot-date", SNAPSHOT) == 0
-    assert contents(again, spark) == before
+    assert finished.rfm("run", "--snapshot-date", SNAPSHOT) == 0
+    assert contents(finished, spark) == before
     assert versions == {
-        name: DeltaTable(str(again.folder / "warehouse" / name)).version() for name in before
+        name: DeltaTable(str(finished.folder / "warehouse" / name)).version() for name in before
     }
 
 
