@@ -134,6 +134,7 @@ assert main([*arguments, "--set", "store=./mariadb/warehouse"]) == 0
 """
 
 
+@pytest.mark.release
 def test_times_do_not_depend_on_the_time_zone_of_the_machine(app, tmp_path) -> None:
     """A claim's datetime is wall clock; a login's timestamp is an instant."""
     database, claims, _, logins = app

@@ -307,7 +307,7 @@ def stale(project: Project, spark) -> set[str]:
     return {str(row["snapshot_date"]) for row in runs.collect()}
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_what_rests_on_a_date_that_is_written_again_is_repaired_forward(
     months, spark, capsys
 ) -> None:
@@ -461,7 +461,7 @@ def rule_segment(edges, customer) -> str:
     return RuleMap.from_json(edges[0]["rules_map"]).segment_of(tuple(code)).name
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_refit_tells_its_own_moves_from_those_of_customers(project, spark, capsys) -> None:
     """New edges and a new model on other customers: each label is worked out again by hand."""
     project.configure(RECUT)

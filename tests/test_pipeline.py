@@ -163,7 +163,7 @@ def test_a_second_run_changes_no_table(finished, spark) -> None:
     }
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_stages_over_again_give_the_tables_of_a_run(again, spark) -> None:
     """That they do so one by one from the start is in `test_kills`."""
     whole = contents(again, spark)
@@ -230,7 +230,7 @@ def test_late_rows_and_new_days_get_in_and_segments_remember(project, spark) -> 
     assert 0 < moved < 30
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_retrained_model_replaces_the_one_of_its_date(again, spark) -> None:
     small = again
     refit = ("--set", "clustering.k=3", "--retrain")
@@ -366,7 +366,7 @@ def test_what_is_refused_is_said_in_one_paragraph(
     assert "at org.apache" not in message
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_refunds_can_be_dropped_and_are_counted(small, spark) -> None:
     assert small.rfm("ingest", "--to", SNAPSHOT, "--set", "returns=drop") == 0
     dropped = [row for row in life() if float(row[2]) < 0]

@@ -220,6 +220,7 @@ def pytest_elsewhere(python: Path | str, twin: Project, *arguments: str, **envir
     )
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("some", [SOME, ALL])
 def test_the_pipeline_passes_over_connect_with_the_same_tables(twin, tmp_path, some) -> None:
     with connect_server(tmp_path) as url:

@@ -99,6 +99,7 @@ def test_two_dates_at_once_are_done_one_after_the_other(one_by_one, tmp_path) ->
     assert_one_of(project.folder / "warehouse", (one_by_one(ingest, *order) for order in orders))
 
 
+@pytest.mark.release
 def test_an_ingest_during_features_comes_before_or_after(one_by_one, tmp_path) -> None:
     ingest = ("ingest", "--from", "2024-01-01", "--to", "2024-01-31")
     features = ("features", "--snapshot-date", EARLIER)

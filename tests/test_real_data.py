@@ -112,6 +112,7 @@ def test_online_retail_exact_duplicates_out(online_retail, spark) -> None:
     assert tuple(total) == (Decimal("8887208.894"), 392_692)
 
 
+@pytest.mark.release
 @pytest.mark.parametrize(
     ("where", "rows"),
     [
@@ -120,7 +121,6 @@ def test_online_retail_exact_duplicates_out(online_retail, spark) -> None:
         ("cast(UnitPrice AS decimal(10, 3)) <= 0", 2_517),
     ],
 )
-@pytest.mark.slow
 def test_online_retail_hygiene_by_filter(online_retail, spark, where, rows) -> None:
     arguments = ("--set", f"sources.transactions.where={where}", "--set", "max_rejected_share=1")
     assert online_retail.rfm("ingest", "--to", "2011-12-09", *arguments) == 0

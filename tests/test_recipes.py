@@ -63,6 +63,7 @@ def test_unscaled_amounts_can_be_clustered_and_are_bins_of_money(
     assert 2 <= again[0]["k"] <= 5
 
 
+@pytest.mark.release
 def test_scores_can_be_clustered_as_they_are(project, spark, savings, monkeypatch) -> None:
     run(project, savings, monkeypatch, "score_kmeans.yaml")
     model = project.table(spark, "models").first()

@@ -115,7 +115,7 @@ def test_names_survive_a_month_a_seed_and_a_permutation(project, spark, monkeypa
     assert again == second.asDict()
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_drift_raises_alarms_and_asks_for_a_new_model(project, spark, capsys) -> None:
     """Stable months label with the old model; a month of new habits brings a new cluster."""
     project.configure(CONFIG.replace("60}", "30}"))
@@ -166,7 +166,7 @@ def test_drift_raises_alarms_and_asks_for_a_new_model(project, spark, capsys) ->
     assert models(project, spark) == found
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_a_model_is_refitted_when_it_is_old_enough(project, spark, capsys) -> None:
     project.configure(CONFIG)
     people = {c: kind_of(c, 0) for c in range(30)}

@@ -190,6 +190,7 @@ def test_a_list_that_names_nobody_is_refused(tmp_path, capsys, content, expected
     assert expected in capsys.readouterr().err
 
 
+@pytest.mark.release
 def test_upkeep_puts_files_together_and_lets_old_dates_go(shop, spark, capsys) -> None:
     store, rejected = shop.folder / "warehouse", "rejected_transactions"
     (shop.folder / "log" / "part-3.csv").write_text("user,at,paid,basket\nc001,2024-01-16,one,o\n")
