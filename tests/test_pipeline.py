@@ -86,7 +86,7 @@ def small(project):
 
 @pytest.fixture(scope="module")
 def finished(spark, tmp_path_factory):
-    """A project after one run; tests that only read share it."""
+    """A project after a run; tests that change no table but the ledger share it."""
     project = Project(tmp_path_factory.mktemp("one run") / "of a project")
     project.folder.mkdir()
     make_log(project, life())

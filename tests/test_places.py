@@ -197,19 +197,19 @@ def test_executors_and_a_worker_that_are_lost_change_nothing(
     assert any("rfm_spark stage train" in tag for tag in tags)
 
 
-def pytest_elsewhere(python: Path | str, twin: Project, *arguments: str, **environment: str) -> str:
+def pytest_elsewhere(python: Path | str, twin: Project, **environment: str) -> str:
     """The tests of the pipeline in another place, and the same tables as here."""
     tests = (
         "tests/test_pipeline.py",
         "tests/twin.py",
         "-m",
-        "not slow",
+        "not slow and not release",
         "-q",
         "-p",
         "no:cacheprovider",
     )
     return start(
-        *(str(python), "-m", "pytest", *tests, *arguments),
+        *(str(python), "-m", "pytest", *tests),
         RFM_SPARK_TWIN=str(twin.folder),
         PYTHONPATH=str(PROJECT),
         PYSPARK_PYTHON=str(python),
