@@ -1,0 +1,1 @@
+"""What `scripts/benchmark.py` compares rfm_spark with, and how."""
