@@ -136,7 +136,9 @@ def scored(connection: duckdb.DuckDBPyConnection, edges: Any) -> pa.Table:
 
 def written(path: Path, customers: pa.Table, labels: Any) -> list[str]:
     """Write the labels as a Delta table, and give its files."""
-    write_deltalake(str(path), customers.append_column("cluster", pa.array(labels)), mode="overwrite")
+    write_deltalake(
+        str(path), customers.append_column("cluster", pa.array(labels)), mode="overwrite"
+    )
     return list(DeltaTable(str(path)).file_uris())
 
 

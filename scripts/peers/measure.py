@@ -45,7 +45,11 @@ def warm(log: Path) -> None:
 
 
 def measured(
-    command: Sequence[str], output: Path, environment: Mapping[str, str], *, others: Sequence[int] = ()
+    command: Sequence[str],
+    output: Path,
+    environment: Mapping[str, str],
+    *,
+    others: Sequence[int] = (),
 ) -> Measured:
     """Run a command to its end.
 
