@@ -18,56 +18,71 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import psutil
-
 from peers.engines import ENGINES, RFM, Comparison, Options, Row
-from peers.order_log import Plan, make_log
+from peers.order_log import Plan, linked_history, make_log
+
+from rfm_spark.display import TerminalDisplay
 
 PROJECT = Path(__file__).parents[1]
-sys.path.insert(0, str(PROJECT))
-from rfm_spark.display import TerminalDisplay  # noqa: E402
-
 GIB = 1 << 30
+LINES_A_CUSTOMER = 11
 LINES_A_PARTITION = 1_500_000
+FEWEST_PARTITIONS = 8
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Make the logs, run the engines, compare, print."""
-    asked = _arguments()
+    asked = _arguments(arguments)
     rows: list[Row] = []
     wrong: list[str] = []
-    for lines in asked.lines:
-        folder = asked.folder / f"{lines}"
-        plan = Plan(lines, asked.customers or max(20, lines // 11), asked.days, asked.seed)
-        log = make_log(folder, plan, tell)
-        comparison = Comparison(plan, log, folder, _options(asked, lines), tell)
+    for comparison in comparisons(asked):
         comparison.run()
         rows += comparison.rows
         wrong += comparison.wrong
         if not asked.keep:
-            for place in folder.iterdir():
-                if place.name in {row.engine for row in rows}:
-                    shutil.rmtree(place)
+            comparison.clear()
     show(rows)
     for sentence in wrong:
         print(f"DISAGREEMENT  {sentence}")
     if not wrong:
-        print("all results agree")
+        print("all results agree" if len(asked.engines) > 1 else "nobody to agree with")
     if asked.json:
         figures = {"rows": [asdict(row) for row in rows], "wrong": wrong, "machine": _machine()}
         asked.json.write_text(json.dumps(figures, indent=1))
     return 1 if wrong else 0
 
 
-def _options(asked: argparse.Namespace, lines: int) -> Options:
+def comparisons(asked: argparse.Namespace) -> Iterator[Comparison]:
+    """One for each size of the log, length of history, and number of executors."""
+    for lines in asked.lines:
+        customers = asked.customers or max(20, lines // LINES_A_CUSTOMER)
+        longest = max(asked.history_days or [asked.days])
+        lines_a_day = lines / asked.days
+        plan = Plan(round(lines_a_day * longest), customers, longest, asked.seed)
+        folder = asked.folder / f"{plan.lines}_in_{longest}_days"
+        log = make_log(folder, plan, tell)
+        for days in asked.history_days or ():
+            part = Plan(round(lines_a_day * days), customers, days, asked.seed)
+            place = folder / f"{days}_days"
+            yield Comparison(
+                part, linked_history(log, place, days), place, _options(asked, part.lines), tell
+            )
+        if not asked.history_days:
+            for executors in asked.executors or [0]:
+                options = _options(asked, lines, executors)
+                yield Comparison(plan, log, folder, options, tell)
+
+
+def _options(asked: argparse.Namespace, lines: int, executors: int = 0) -> Options:
     return Options(
         engines=asked.engines,
         k_range=tuple(asked.k_range),
@@ -75,8 +90,11 @@ def _options(asked: argparse.Namespace, lines: int) -> Options:
         master=asked.master,
         driver_memory=asked.driver_memory,
         properties=asked.properties.resolve(),
-        shuffle_partitions=asked.shuffle_partitions or max(8, lines // LINES_A_PARTITION),
+        shuffle_partitions=asked.shuffle_partitions
+        or max(FEWEST_PARTITIONS, lines // LINES_A_PARTITION),
         duckdb_memory=asked.duckdb_memory,
+        executors=executors,
+        executor_gib=asked.executor_gib,
     )
 
 
@@ -86,29 +104,51 @@ def tell(line: str) -> None:
 
 
 def show(rows: Sequence[Row]) -> None:
-    """Print the table: seconds as such and over those of rfm_spark for the same work."""
+    """Print the table: seconds as such, and over those of rfm_spark for the same work."""
     ours = {(row.lines, row.work): row.took for row in rows if row.engine == RFM}
-    cells = []
+    cells: list[list[Any]] = []
     for row in rows:
-        line: list[Any] = [f"{row.lines:,} lines, {row.work}: {row.engine}"]
+        line = [row.engine, row.work, f"{row.lines:,}", row.days]
         if row.took is None:
-            cells.append([*line, None, None, None, None, None, row.note])
+            cells.append([*line, row.note])
             continue
         base = ours.get((row.lines, row.work))
-        steps = ", ".join(f"{name} {seconds:.1f}" for name, seconds in row.steps.items())
+        memory = (row.took.memory, row.took.java_memory, row.took.executor_memory)
         cells.append(
             [
                 *line,
                 f"{row.took.seconds:.1f}",
                 f"{row.took.seconds / base.seconds:.2f}" if base else None,
-                f"{row.took.memory / GIB:.2f}",
-                f"{row.took.java_memory / GIB:.2f}",
+                *(f"{size / GIB:.2f}" if size else None for size in memory),
                 row.chosen_k,
-                steps,
             ]
         )
-    headings = ("", "seconds", "over rfm_spark's", "peak GiB", "of it JVM", "k", "seconds by step")
-    TerminalDisplay().table("what it takes", headings, cells)
+    headings = ["engine", "work", "lines", "days", "seconds", "to rfm_spark"]
+    headings += ["GiB", "JVM", "executor", "k"]
+    filled = [[*line, *[None] * (len(headings) - len(line))] for line in cells]
+    TerminalDisplay().table("What it takes", headings, filled)
+    for row in rows:
+        steps = ", ".join(f"{name} {taken:.1f}" for name, taken in row.steps.items())
+        print(
+            f"{row.engine}, {row.work}, {row.lines:,} lines: {f'{steps} s' if steps else row.note}"
+        )
+    for line in growth(rows):
+        print(line)
+
+
+def growth(rows: Sequence[Row]) -> list[str]:
+    """How rfm_spark's seconds grow from the smallest to the largest, for the same work."""
+    found = []
+    for work in dict.fromkeys(row.work for row in rows):
+        mine = [row for row in rows if row.engine == RFM and row.work == work and row.took]
+        for small, large in pairwise(mine):
+            if small.took and large.took:
+                ratio = large.took.seconds / small.took.seconds
+                found.append(
+                    f"{work}: {large.lines:,} lines in {large.days} days take {ratio:.2f} x the "
+                    f"time of {small.lines:,} lines in {small.days} days"
+                )
+    return found
 
 
 def _machine() -> dict[str, Any]:
@@ -130,7 +170,7 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(given: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -138,7 +178,14 @@ def _arguments() -> argparse.Namespace:
     add("--lines", type=_numbers, default=[50_000_000], help="or several: 1000000,4000000")
     add("--customers", type=int, help="a line in 11 by default")
     add("--days", type=int, default=90)
-    add("--engines", type=_names, default=list(ENGINES), help=",".join(ENGINES))
+    add("--engines", type=_names, help=f"by default {','.join(ENGINES)}, or rfm_spark alone with:")
+    add("--history-days", type=_numbers, help="90,365: as many lines a day, so many days before")
+    add(
+        "--executors",
+        type=_numbers,
+        help="1,2: on a standalone cluster, a core each",
+    )
+    add("--executor-gib", type=int, default=4, help="heap of each")
     add("--folder", type=Path, default=Path(tempfile.gettempdir()) / "rfm_spark_benchmark")
     add("--seed", type=int, default=1)
     add("--k-range", type=int, nargs=2, default=(2, 10), metavar=("FROM", "TO"))
@@ -149,8 +196,10 @@ def _arguments() -> argparse.Namespace:
     add("--duckdb-memory", default="12GB")
     add("--json", type=Path, help="write the figures there")
     add("--keep", action="store_true", help="keep stores and results; the log is always kept")
-    asked = parser.parse_args()
+    asked = parser.parse_args(given)
     asked.folder = asked.folder.resolve()
+    scale = asked.history_days or asked.executors
+    asked.engines = asked.engines or ([RFM] if scale else list(ENGINES))
     return asked
 
 

@@ -1,4 +1,4 @@
-"""Whether two engines found the same: rows, money, edges, every customer, and how good the fits are.
+"""Whether two engines found the same: rows, money, edges, every customer, and the cost of fits.
 
 Money and orders are added up here from the customers that an engine wrote, not taken from what it
 says of itself, and so is the cost of centroids.

@@ -8,6 +8,7 @@ applied instead of new ones made.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from peers.sweep import Space, nearest, space_of, swept, transformed
 SHARES = ", ".join(str(j / BINS) for j in range(1, BINS))
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Do the work, and write labels and ``result.json`` to --out."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--log", type=Path, required=True)
@@ -34,7 +35,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--model", type=Path, help="result.json of an earlier run")
     parser.add_argument("--memory", help="DuckDB's limit, as in 12GB")
-    asked = parser.parse_args()
+    asked = parser.parse_args(arguments)
     asked.out.mkdir(parents=True, exist_ok=True)
     known = Result.load(asked.model) if asked.model else None
     watch = Stopwatch()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from peers import agreement, rfm_store
+from peers.cluster import Cluster, standalone
 from peers.measure import EngineError, Measured, measured, warm
 from peers.order_log import FIRST_SNAPSHOT, Plan, bring_tomorrow, take_back
 from peers.result import Result
@@ -43,6 +46,8 @@ class Options:
         properties: Spark's settings of both, a file.
         shuffle_partitions: Of both.
         duckdb_memory: DuckDB's limit.
+        executors: Of a standalone cluster on this machine that both run on; 0: ``master`` says.
+        executor_gib: Heap of each.
     """
 
     engines: Sequence[str]
@@ -53,12 +58,14 @@ class Options:
     properties: Path
     shuffle_partitions: int
     duckdb_memory: str
+    executors: int = 0
+    executor_gib: int = 4
 
-    @property
-    def spark_environment(self) -> dict[str, str]:
+    def spark_environment(self, cluster: Cluster | None) -> dict[str, str]:
         """For PySpark, which starts its JVM with it."""
         arguments = [
-            *("--master", self.master, "--driver-memory", self.driver_memory),
+            *("--master", cluster.url if cluster else self.master),
+            *("--driver-memory", self.driver_memory, "--executor-memory", f"{self.executor_gib}g"),
             *("--properties-file", str(self.properties)),
             *("--conf", f"spark.sql.shuffle.partitions={self.shuffle_partitions}"),
             "pyspark-shell",
@@ -71,6 +78,7 @@ class Row:
     """A line of the table; without seconds the engine was left out, and ``note`` says why."""
 
     lines: int
+    days: int
     work: str
     engine: str
     took: Measured | None
@@ -102,8 +110,7 @@ class Comparison:
     def run(self) -> None:
         """All engines on the first day, then the next day; results are compared after each."""
         take_back(self.log)
-        for name in self.options.engines:
-            shutil.rmtree(self.folder / name, ignore_errors=True)
+        self.clear()
         found = {name: self._cold(name) for name in self.options.engines}
         first = {name: result for name, result in found.items() if result}
         self._compare(COLD, first, self.plan.days)
@@ -113,11 +120,18 @@ class Comparison:
         finally:
             take_back(self.log)
 
+    def clear(self) -> None:
+        """Remove what runs have left."""
+        shutil.rmtree(self._place(), ignore_errors=True)
+
+    def _place(self, name: str = "") -> Path:
+        return self.folder / "runs" / name.replace(", ", "_").replace(" ", "_")
+
     def _cold(self, name: str) -> Result | None:
         if name == RFM:
             return self._rfm_spark(COLD, FIRST_SNAPSHOT)
         if name == PANDAS and (reason := too_large(self.plan.lines)):
-            self.rows.append(Row(self.plan.lines, COLD, name, None, note=reason))
+            self._add(COLD, name, None, note=reason)
             return None
         return self._peer(COLD, name, FIRST_SNAPSHOT, name)
 
@@ -126,14 +140,14 @@ class Comparison:
         if RFM in first and (result := self._rfm_spark(NEXT_DAY, NEXT_SNAPSHOT)):
             second[RFM] = result
         if DUCKDB in first:
-            model = ("--model", str(self.folder / DUCKDB / "result.json"))
+            model = ("--model", str(self._place(DUCKDB) / "result.json"))
             for name, more in ((f"{DUCKDB}, known model", model), (f"{DUCKDB}, new sweep", ())):
                 if result := self._peer(NEXT_DAY, DUCKDB, NEXT_SNAPSHOT, name, more):
                     second[name] = result
         self._compare(NEXT_DAY, second, self.plan.days + 1)
 
     def _rfm_spark(self, work: str, snapshot_date: date) -> Result | None:
-        place = self.folder / RFM
+        place = self._place(RFM)
         config = rfm_store.configure(place, self.log, self.options.k_range)
         command = [
             *(sys.executable, "-m", "rfm_spark.cli", "run", "--config", str(config)),
@@ -145,14 +159,13 @@ class Comparison:
             return None
         steps = rfm_store.stages(lines)
         result = rfm_store.stored_result(place / "store", snapshot_date, steps)
-        self.rows.append(Row(self.plan.lines, work, RFM, took, steps, result.chosen_k))
+        self._add(work, RFM, took, steps=steps, chosen_k=result.chosen_k)
         return result
 
     def _peer(
         self, work: str, engine: str, day: date, name: str, more: Sequence[str] = ()
     ) -> Result | None:
-        place = self.folder / name
-        shutil.rmtree(place, ignore_errors=True)
+        place = self._place(name)
         place.mkdir(parents=True)
         smallest, largest = self.options.k_range
         command = [
@@ -166,22 +179,48 @@ class Comparison:
         if took is None:
             return None
         result = Result.load(place / "result.json")
-        self.rows.append(Row(self.plan.lines, work, name, took, result.seconds, result.chosen_k))
+        self._add(work, name, took, steps=result.seconds, chosen_k=result.chosen_k)
         return result
 
     def _measured(self, work: str, name: str, command: list[str], lines: Path) -> Measured | None:
         """What a run took; None where it failed, which is then said."""
         self.tell(f"{self.plan.lines:,} lines, {work}: {name}")
         warm(self.log)
-        environment = {"PYTHONPATH": f"{PROJECT}:{PROJECT / 'scripts'}"}
+        options, cluster = self.options, None
+        paths = [str(PROJECT), str(PROJECT / "scripts"), os.environ.get("PYTHONPATH", "")]
         try:
-            took = measured(command, lines, environment | self.options.spark_environment)
+            with ExitStack() as stack:
+                if options.executors and name in (RFM, TEXTBOOK):
+                    place = lines.parent / "workers"
+                    cluster = stack.enter_context(
+                        standalone(options.executors, options.executor_gib, place)
+                    )
+                environment = {"PYTHONPATH": os.pathsep.join(paths)} | options.spark_environment(
+                    cluster
+                )
+                workers = cluster.workers if cluster else ()
+                took = measured(command, lines, environment, workers)
         except EngineError as error:
             self.wrong.append(f"{work}, {name}: {error}")
-            self.rows.append(Row(self.plan.lines, work, name, None, note="failed"))
+            self._add(work, name, None, note="failed")
             return None
         self.tell(f"  {took.seconds:.1f} s, {took.memory / 2**30:.1f} GiB")
         return took
+
+    def _add(
+        self,
+        work: str,
+        engine: str,
+        took: Measured | None,
+        *,
+        steps: Mapping[str, float] | None = None,
+        chosen_k: int | None = None,
+        note: str = "",
+    ) -> None:
+        of = self.options.executors
+        work = f"{work}, {of} executor{'s' * (of > 1)}" if of else work
+        lines, days = self.plan.lines, self.plan.days
+        self.rows.append(Row(lines, days, work, engine, took, steps or {}, chosen_k, note))
 
     def _compare(self, work: str, results: Mapping[str, Result], missing_recency: int) -> None:
         if not results:

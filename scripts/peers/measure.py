@@ -6,30 +6,34 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 SAMPLED_EVERY = 0.2
+LAST_LINES = 8
 _BLOCK = 1 << 24
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run took.
+    """What a run took; memory is resident, the largest at any time, in bytes.
 
     Args:
         seconds: From the start of the process to its end, a JVM's start included.
-        memory: Largest resident memory of the process and its children together, in bytes.
-        java_memory: The same of JVMs alone.
-        python_memory: The same of all others.
+        memory: Of the process, its children and the cluster's workers together.
+        java_memory: Of JVMs among the process and its children: a driver, and what is local to it.
+        python_memory: Of all others among them.
+        executor_memory: Of the largest worker of a cluster with its executor.
     """
 
     seconds: float
     memory: int
     java_memory: int
     python_memory: int
+    executor_memory: int
 
 
 class EngineError(Exception):
@@ -48,8 +52,7 @@ def measured(
     command: Sequence[str],
     output: Path,
     environment: Mapping[str, str],
-    *,
-    others: Sequence[int] = (),
+    workers: Sequence[int] = (),
 ) -> Measured:
     """Run a command to its end.
 
@@ -57,55 +60,47 @@ def measured(
         command: What to run.
         output: Where its lines go.
         environment: On top of this process's own.
-        others: Processes, started before, whose children are also watched: workers of a cluster.
+        workers: Process ids of a cluster's workers, whose executors are watched too.
 
     Raises:
         EngineError: The command did not end with 0.
     """
     start = time.monotonic()
-    most = java_most = python_most = 0
+    most = [0, 0, 0, 0]
     with output.open("wb") as lines:
         process = subprocess.Popen(
             list(command), stdout=lines, stderr=lines, env={**os.environ, **environment}
         )
         try:
             while process.poll() is None:
-                java, python = _resident([process.pid, *others])
-                java_most, python_most = max(java_most, java), max(python_most, python)
-                most = max(most, java + python)
+                java, python = _resident(process.pid)
+                executors = [sum(_resident(worker)) for worker in workers]
+                now = [java + python + sum(executors), java, python, max(executors, default=0)]
+                most = list(map(max, most, now))
                 time.sleep(SAMPLED_EVERY)
         except BaseException:
             process.terminate()
+            process.wait()
             raise
     seconds = time.monotonic() - start
     if process.returncode:
-        last = output.read_text(errors="replace").strip().splitlines()[-8:]
+        last = output.read_text(errors="replace").strip().splitlines()[-LAST_LINES:]
         raise EngineError(
-            f"{' '.join(command[:4])} ... ended with {process.returncode}; {output} ends with:\n"
+            f"{' '.join(command[1:4])} ended with {process.returncode}; {output} ends with:\n"
             + "\n".join(last)
         )
-    return Measured(seconds, most, java_most, python_most)
+    return Measured(seconds, *most)
 
 
-def _resident(roots: Sequence[int]) -> tuple[int, int]:
-    """Resident bytes of JVMs, and of all else, below these processes."""
+def _resident(root: int) -> tuple[int, int]:
+    """Resident bytes of JVMs, and of all else, from this process down."""
     java = python = 0
-    seen: set[int] = set()
-    for root in roots:
-        try:
-            found = [psutil.Process(root), *psutil.Process(root).children(recursive=True)]
-        except psutil.Error:
-            continue
-        for process in found:
-            if process.pid in seen:
-                continue
-            seen.add(process.pid)
-            try:
-                size, name = process.memory_info().rss, process.name()
-            except psutil.Error:  # it has ended meanwhile
-                continue
-            if "java" in name:
-                java += size
-            else:
-                python += size
+    with suppress(psutil.Error):
+        for process in [psutil.Process(root), *psutil.Process(root).children(recursive=True)]:
+            with suppress(psutil.Error):  # it may have ended meanwhile
+                size = process.memory_info().rss
+                if "java" in process.name():
+                    java += size
+                else:
+                    python += size
     return java, python

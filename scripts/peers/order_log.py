@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
@@ -124,7 +125,7 @@ def _write_day(
     parts = max(1, -(-plan.orders_a_day * LINES_AN_ORDER // LINES_A_FILE))
     first = number * plan.orders_a_day
     edges = [first + plan.orders_a_day * part // parts for part in range(parts + 1)]
-    for part, (start, end) in enumerate(zip(edges, edges[1:], strict=False)):
+    for part, (start, end) in enumerate(pairwise(edges)):
         rows = _rows(plan, day, first, start, end)
         connection.execute(f"COPY ({rows}) TO '{place}/part-{part:03}.parquet' (FORMAT parquet)")
 
@@ -146,7 +147,7 @@ def _rows(plan: Plan, day: date, first: int, start: int, end: int) -> str:
                 CASE WHEN {draw("n", 0)} < {heavy_share}
                     THEN floor({draw("n", 1)} * {heavy})
                     ELSE {heavy} + floor(pow({draw("n", 1)}, 1.5) * {light}) END::BIGINT AS place,
-                unnest(range(1, 2 + (hash({plan.seed} + n) % 3)::BIGINT)) AS line_number
+                unnest(range(1, 2 + floor({draw("n", 8)} * 3)::BIGINT)) AS line_number
             FROM range({start}, {end}) AS numbers(n)
         ), lines AS MATERIALIZED (
             SELECT n, place, line_number, n * 4 + line_number AS line FROM orders
@@ -157,7 +158,7 @@ def _rows(plan: Plan, day: date, first: int, start: int, end: int) -> str:
                     THEN place * 2147483647 % {plan.customers} + 1 END AS user_id,
                 n + 1 AS order_id,
                 line_number::INTEGER AS line_number,
-                (hash(line) % 5000)::INTEGER AS product_id,
+                floor({draw("line", 9)} * 5000)::INTEGER AS product_id,
                 TIMESTAMP '{day}' + to_seconds((n - {first}) * 86400 // {plan.orders_a_day})
                     AS ordered_at,
                 CASE WHEN {draw("line", 3)} >= {MISSING_AMOUNTS} THEN

@@ -1,0 +1,336 @@
+"""What the benchmark measures with: its log, its peers, and what it takes for the same result."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+import pytest
+from deltalake import DeltaTable
+
+PROJECT = Path(__file__).parents[1]
+sys.path.insert(0, str(PROJECT / "scripts"))
+
+from peers import agreement, duckdb_sklearn, pandas_recipe  # noqa: E402
+from peers.engines import too_large  # noqa: E402
+from peers.measure import EngineError, measured  # noqa: E402
+from peers.order_log import Plan, bring_tomorrow, linked_history, make_log, take_back  # noqa: E402
+from peers.result import Fitted, Result  # noqa: E402
+
+PLAN = Plan(lines=200_000, customers=20_000, days=10, seed=1)
+SNAPSHOT = date(2026, 1, 1)
+PEERS = {"duckdb": duckdb_sklearn, "pandas": pandas_recipe}
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory) -> Path:
+    return make_log(tmp_path_factory.mktemp("a log of orders"), PLAN, lambda line: None)
+
+
+@pytest.fixture(scope="module")
+def results(log: Path, tmp_path_factory) -> dict[str, Result]:
+    found = {}
+    for name, peer in PEERS.items():
+        out = tmp_path_factory.mktemp(name)
+        peer.main(arguments_of(log, out))
+        found[name] = Result.load(out / "result.json")
+    return found
+
+
+def arguments_of(log: Path, out: Path, day: date = SNAPSHOT) -> list[str]:
+    return [
+        *("--log", str(log), "--out", str(out), "--snapshot-date", str(day)),
+        *("--first-day", str(PLAN.first_day), "--k", "2", "3"),
+    ]
+
+
+def asked(log: Path, columns: str) -> tuple:
+    return duckdb.sql(f"SELECT {columns} FROM read_parquet('{log}/*/*.parquet')").fetchone()
+
+
+def test_a_log_has_the_lines_and_the_dirt_that_it_promises(log) -> None:
+    lines, no_id, no_amount, refunds, orders = asked(
+        log,
+        "count(*), avg((user_id IS NULL)::INT), avg((amount IS NULL)::INT), "
+        "avg((amount < 0)::INT), count(DISTINCT order_id)",
+    )
+    assert lines == pytest.approx(200_000, rel=0.01)
+    assert no_id == pytest.approx(0.005, abs=0.001)
+    assert no_amount == pytest.approx(0.001, abs=0.0004)
+    assert refunds == pytest.approx(0.02, abs=0.002)
+    assert lines / orders == pytest.approx(2.02, rel=0.01)
+    whole = "user_id, order_id, line_number, product_id, ordered_at, amount"
+    (different,) = asked(log, f"count(DISTINCT ({whole}))")
+    assert (lines - different) / different == pytest.approx(0.01, abs=0.001)
+    (keys,) = asked(log, "count(DISTINCT (order_id, line_number))")
+    assert keys == different  # copies are equal in every column
+
+
+def test_every_line_is_filed_under_its_day_and_money_has_cents(log) -> None:
+    assert sorted(day.name for day in log.iterdir())[::9] == [
+        "log_date=2025-12-22",
+        "log_date=2025-12-31",
+    ]
+    astray, types = asked(
+        log,
+        "count(*) FILTER (ordered_at::DATE <> log_date), any_value(typeof(amount))",
+    )
+    assert (astray, types) == (0, "DECIMAL(12,2)")
+
+
+def test_one_customer_in_a_thousand_orders_a_hundred_times_as_often(log) -> None:
+    orders = duckdb.sql(
+        "SELECT count(DISTINCT order_id) FROM "
+        f"read_parquet('{log}/*/*.parquet') WHERE user_id IS NOT NULL GROUP BY user_id ORDER BY 1"
+    ).fetchall()
+    heavy = [count for (count,) in orders[-20:]]
+    light = sum(count for (count,) in orders[:-20]) / (PLAN.customers - 20)
+    assert sum(heavy) / 20 / light == pytest.approx(100, rel=0.1)
+    assert orders[-21][0] < heavy[0] / 2
+
+
+def test_one_plan_gives_one_log_and_another_seed_another(log, tmp_path) -> None:
+    small = Plan(3_000, 300, 2, seed=5)
+    logs = [
+        make_log(tmp_path / name, replace(small, seed=seed), lambda line: None)
+        for name, seed in (("first", 5), ("again", 5), ("other", 6))
+    ]
+    bytes_of = [[file.read_bytes() for file in sorted(log.rglob("*.parquet"))] for log in logs]
+    assert bytes_of[0] == bytes_of[1] != bytes_of[2]
+
+
+def test_a_log_is_made_once_and_anew_for_another_plan_or_after_a_kill(tmp_path) -> None:
+    small, told = Plan(3_000, 300, 2, seed=5), []
+    make_log(tmp_path, small, told.append)
+    make_log(tmp_path, small, told.append)
+    make_log(tmp_path, replace(small, days=3), told.append)
+    (tmp_path / "manifest.json").unlink()
+    log = make_log(tmp_path, replace(small, days=3), told.append)
+    assert ["making" in line for line in told] == [True, False, True, True]
+    assert len(list(log.iterdir())) == 3
+
+
+def test_the_next_day_comes_and_goes(tmp_path) -> None:
+    log = make_log(tmp_path, Plan(3_000, 300, 3, seed=5), lambda line: None)
+    before = sorted(log.iterdir())
+    bring_tomorrow(log)
+    assert sorted(log.iterdir()) == [*before, log / "log_date=2026-01-01"]
+    take_back(log)
+    assert sorted(log.iterdir()) == before
+    short = linked_history(log, tmp_path / "short", 2)
+    bring_tomorrow(short)
+    assert [day.name for day in sorted(short.iterdir())] == [
+        "log_date=2025-12-30",
+        "log_date=2025-12-31",
+        "log_date=2026-01-01",
+    ]
+    assert sorted(log.iterdir()) == before
+
+
+@pytest.fixture
+def by_hand(tmp_path) -> Path:
+    """Two equal rows, a refund in an order, one alone, a row without id, two without amount."""
+    rows = [
+        (1, 10, 1, "2025-12-30 08:00:00", "10.10"),
+        (1, 10, 1, "2025-12-30 08:00:00", "10.10"),
+        (1, 10, 2, "2025-12-30 08:00:00", "-0.10"),
+        (1, 11, 1, "2025-12-31 23:59:59", "0.00"),
+        (2, 12, 1, "2025-12-31 00:00:00", "-5.55"),
+        (None, 13, 1, "2025-12-31 00:00:00", None),
+        (3, 14, 1, "2025-12-29 00:00:00", None),
+        (3, 15, 1, "2025-12-29 00:00:00", "7.00"),
+    ]
+    log = tmp_path / "by hand"
+    values = ", ".join(
+        f"({'NULL' if user is None else user}::BIGINT, {order}::BIGINT, {line}::INTEGER, "
+        f"7::INTEGER, TIMESTAMP '{at}', {amount or 'NULL'}::DECIMAL(12, 2), DATE '{at[:10]}')"
+        for user, order, line, at, amount in rows
+    )
+    names = "user_id, order_id, line_number, product_id, ordered_at, amount, log_date"
+    duckdb.sql(f"SELECT * FROM (VALUES {values}) AS log({names})").write_parquet(
+        str(log), partition_by=["log_date"]
+    )
+    return log
+
+
+COUNTED = {"read": 8, "missing_customer_id": 1, "missing_amount": 1, "duplicate": 1}
+CUSTOMERS = {1: (1, 2, Decimal("10.00")), 2: (None, 0, Decimal("-5.55")), 3: (3, 1, Decimal(7))}
+
+
+def test_duckdb_counts_and_adds_up_what_was_added_up_by_hand(by_hand) -> None:
+    connection = duckdb.connect()
+    assert duckdb_sklearn.aggregated(connection, by_hand, SNAPSHOT) == COUNTED
+    rows = connection.execute(
+        "SELECT customer_id, recency_days, orders, monetary FROM features"
+    ).fetchall()
+    assert {id_: tuple(rest) for id_, *rest in rows} == CUSTOMERS
+
+
+def test_pandas_counts_and_adds_up_what_was_added_up_by_hand(by_hand) -> None:
+    counts, customers = pandas_recipe.aggregated(pandas_recipe.log_rows(by_hand), SNAPSHOT)
+    assert counts == COUNTED
+    found = {
+        int(row.Index): (
+            None if pd.isna(row.recency_days) else int(row.recency_days),
+            row.orders,
+            round(Decimal(row.monetary), 2),
+        )
+        for row in customers.itertuples()
+    }
+    assert found == CUSTOMERS
+
+
+def test_duckdb_and_pandas_agree(results) -> None:
+    duck, pandas = results["duckdb"], results["pandas"]
+    assert agreement.disagreements(duck, pandas) == []
+    for k in (2, 3):
+        costs = agreement.costs(results, k, PLAN.days)
+        assert set(costs) == set(PEERS)
+        assert agreement.wrong_costs(results, k, costs) == []
+    assert agreement.poor_fits(duck, {"pandas": pandas}) == []
+
+
+def test_a_cent_of_one_customer_is_a_disagreement(results, tmp_path) -> None:
+    changed = with_changed(results["pandas"], tmp_path, "monetary", "monetary + 0.01")
+    found = agreement.disagreements(results["duckdb"], changed)
+    assert any(line.startswith("money: ") for line in found)
+    assert any(line.startswith("1 customers have other values") for line in found)
+    assert len(found) == 2
+
+
+def test_a_score_of_one_customer_is_a_disagreement_unless_edges_are_of_other_dates(
+    results, tmp_path
+) -> None:
+    changed = with_changed(results["pandas"], tmp_path, "m_score", "m_score % 5 + 1")
+    (found,) = agreement.disagreements(results["duckdb"], changed)
+    assert found.startswith("1 customers have other values")
+    assert agreement.disagreements(results["duckdb"], replace(changed, edges_cut_on="x")) == []
+
+
+def test_a_lost_customer_is_a_disagreement(results, tmp_path) -> None:
+    changed = with_changed(results["pandas"], tmp_path, "customer_id", "customer_id")
+    everybody = f"read_parquet('{changed.files[0]}')"
+    fewer = tmp_path / "fewer.parquet"
+    duckdb.sql(f"FROM {everybody} WHERE customer_id <> 7").write_parquet(str(fewer))
+    lost = replace(changed, files=[str(fewer)])
+    found = agreement.disagreements(results["duckdb"], lost)
+    assert any(line.startswith("customers: ") for line in found)
+    assert agreement.differing_customers(lost, results["duckdb"], ["orders"]) == 1
+
+
+def test_another_count_or_edge_is_a_disagreement(results) -> None:
+    duck = results["duckdb"]
+    counted = replace(duck, counts={**duck.counts, "duplicate": duck.counts["duplicate"] + 1})
+    (found,) = agreement.disagreements(duck, counted)
+    assert found.startswith("duplicate: ")
+    edges = [*duck.edges["monetary"][:3], duck.edges["monetary"][3] + 0.01]
+    moved = replace(duck, edges={**duck.edges, "monetary": edges})
+    (found,) = agreement.disagreements(duck, moved)
+    assert found.startswith("edges of monetary: ")
+
+
+def test_a_worse_fit_and_a_wrong_cost_are_told(results) -> None:
+    duck = results["duckdb"]
+    fit = duck.sweep[2]
+    worse = replace(duck, sweep={**duck.sweep, 2: replace(fit, wcss=fit.wcss * 1.02)})
+    (found,) = agreement.poor_fits(worse, results)
+    assert found.startswith("WCSS for k = 2: ")
+    almost = replace(duck, sweep={**duck.sweep, 2: replace(fit, wcss=fit.wcss * 1.0005)})
+    assert agreement.poor_fits(almost, results) == []
+    (found,) = agreement.wrong_costs(
+        {"worse": worse}, 2, agreement.costs({"worse": worse}, 2, PLAN.days)
+    )
+    assert found.startswith("worse says that its WCSS for k = 2 is ")
+
+
+def test_a_known_model_labels_the_next_day_without_a_sweep(log, results, tmp_path) -> None:
+    duckdb_result = tmp_path / "known.json"
+    results["duckdb"].save(duckdb_result)
+    bring_tomorrow(log)
+    try:
+        day = date(2026, 1, 2)
+        duckdb_sklearn.main(
+            [*arguments_of(log, tmp_path / "next", day), "--model", str(duckdb_result)]
+        )
+    finally:
+        take_back(log)
+    found = Result.load(tmp_path / "next" / "result.json")
+    assert found.edges == results["duckdb"].edges
+    assert found.edges_cut_on == str(SNAPSHOT)
+    assert found.sweep[found.chosen_k] == results["duckdb"].sweep[found.chosen_k]
+    assert found.counts["read"] > results["duckdb"].counts["read"]
+    labels = DeltaTable(str(tmp_path / "next" / "labels")).to_pyarrow_table()["cluster"]
+    assert set(labels.to_pylist()) == set(range(found.chosen_k))
+
+
+def with_changed(result: Result, folder: Path, column: str, expression: str) -> Result:
+    """The result with another value for customer 7."""
+    files = ", ".join(f"'{file}'" for file in result.files)
+    changed = folder / "changed.parquet"
+    value = f"CASE WHEN customer_id = 7 THEN {expression} ELSE {column} END AS {column}"
+    duckdb.sql(f"SELECT * REPLACE ({value}) FROM read_parquet([{files}])").write_parquet(
+        str(changed)
+    )
+    return replace(result, files=[str(changed)])
+
+
+def test_memory_is_that_of_a_program_and_its_children(tmp_path) -> None:
+    child = "held = bytearray(300_000_000); import time; time.sleep(1)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    took = measured([sys.executable, "-c", parent], tmp_path / "lines", {})
+    assert took.seconds > 1
+    assert 300_000_000 < took.memory < 500_000_000
+    assert (took.java_memory, took.executor_memory) == (0, 0)
+
+
+def test_an_engine_that_fails_is_told_with_its_last_lines(tmp_path) -> None:
+    with pytest.raises(EngineError, match=r"(?s)ended with 3; .*not today"):
+        measured(
+            [sys.executable, "-c", "print('not today'); raise SystemExit(3)"],
+            tmp_path / "lines",
+            {},
+        )
+
+
+def test_pandas_is_left_out_where_the_log_does_not_fit() -> None:
+    assert too_large(1_000) == ""
+    assert too_large(10**12).startswith("left out: needs about ")
+
+
+def test_what_an_engine_says_comes_back_from_its_file(tmp_path) -> None:
+    fitted = Fitted(1.5, None, [[0.0, 1.0, 2.0]])
+    said = Result(COUNTED, {"orders": [1.0]}, "2026-01-01", {2: fitted}, 2, [0.0], [1.0], {}, ["a"])
+    said.save(tmp_path / "result.json")
+    assert Result.load(tmp_path / "result.json") == said
+
+
+@pytest.mark.slow
+def test_all_engines_agree_and_the_figures_are_written(tmp_path) -> None:
+    command = [
+        *(sys.executable, PROJECT / "scripts" / "benchmark.py", "--lines", "20000", "--days", "5"),
+        *("--k-range", "2", "3", "--folder", tmp_path / "here", "--json", tmp_path / "figures"),
+    ]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "all results agree" in done.stdout
+    rows = json.loads((tmp_path / "figures").read_text())["rows"]
+    assert [(row["work"], row["engine"]) for row in rows] == [
+        ("first day", "rfm_spark"),
+        ("first day", "textbook"),
+        ("first day", "duckdb"),
+        ("first day", "pandas"),
+        ("next day", "rfm_spark"),
+        ("next day", "duckdb, known model"),
+        ("next day", "duckdb, new sweep"),
+    ]
+    assert all(row["took"]["seconds"] > 0 and row["took"]["memory"] > 0 for row in rows)
+    assert [row["took"]["java_memory"] > 0 for row in rows] == [True, True, False, False, True] + [
+        False
+    ] * 2
