@@ -8,10 +8,11 @@ RFM := $(VENV)/bin/rfm-spark
 DEMO_DIR ?= demo
 export RFM_DEMO_DIR := $(abspath $(DEMO_DIR))
 SAVINGS_CUSTOMERS ?= 20000
+BENCHMARK_LINES ?= 5000000
 # Settings for one machine, with a reason per line; yours win: make demo PYSPARK_SUBMIT_ARGS="..."
 export PYSPARK_SUBMIT_ARGS ?= --properties-file $(abspath conf/spark/local.conf) pyspark-shell
 
-.PHONY: help setup demo demo-savings demo-history test test-all test-release lint format package clean
+.PHONY: help setup demo demo-savings demo-history benchmark test test-all test-release lint format package clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -37,6 +38,9 @@ demo-history: setup ## Label each month of that year, and say who moved
 	@$(RFM) backfill --config conf/retail_demo.yaml --set store=$(RFM_DEMO_DIR)/history/warehouse \
 		--from 2017-04-01 --to 2018-01-01 --every 1mo
 	@$(RFM) runs --config conf/retail_demo.yaml --set store=$(RFM_DEMO_DIR)/history/warehouse
+
+benchmark: setup ## Time rfm_spark beside DuckDB, pandas and textbook Spark, on one log
+	@$(PYTHON) scripts/benchmark.py --lines $(BENCHMARK_LINES) --folder $(RFM_DEMO_DIR)/benchmark
 
 test: setup ## Run the tests that take minutes
 	@$(PYTHON) -m pytest -m "not slow and not release"

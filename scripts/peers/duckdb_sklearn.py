@@ -131,7 +131,7 @@ def scored(connection: duckdb.DuckDBPyConnection, edges: Any) -> pa.Table:
         ascending = f"{BINS} - ({above})" if name == "recency_days" else f"1 + {above}"
         scores.append(f"if(recency_days IS NULL, 1, {ascending})::INTEGER AS {score}")
     query = f"SELECT customer_id, {', '.join(FEATURES)}, {', '.join(scores)} FROM features"
-    table: pa.Table = connection.execute(query).to_arrow_table()
+    table: pa.Table = connection.sql(query).to_arrow_table()
     return table
 
 
