@@ -16,9 +16,10 @@ import pytest
 from deltalake import DeltaTable
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-from peers import agreement, duckdb_sklearn, pandas_recipe
-from peers.engines import too_large
-from peers.measure import EngineError, measured
+from benchmark import growth
+from peers import agreement, duckdb_sklearn, pandas_recipe, rfm_store
+from peers.engines import Row, too_large
+from peers.measure import EngineError, Measured, measured
 from peers.order_log import Plan, bring_tomorrow, linked_history, make_log, take_back
 from peers.result import Fitted, Result
 
@@ -308,6 +309,40 @@ def test_what_an_engine_says_comes_back_from_its_file(tmp_path) -> None:
     said = Result(COUNTED, {"orders": [1.0]}, "2026-01-01", {2: fitted}, 2, [0.0], [1.0], {}, ["a"])
     said.save(tmp_path / "result.json")
     assert Result.load(tmp_path / "result.json") == said
+
+
+def test_seconds_by_stage_are_those_of_the_programs_lines(tmp_path) -> None:
+    at = "2026-11-27T01:26:{}+00:00"
+    lines = [
+        {"at": at.format("40.223"), "event": "working", "stage": None},
+        {"at": at.format("44.223"), "event": "stage", "stage": "ingest"},
+        {"at": at.format("46.000"), "event": "stage_done", "stage": "ingest", "seconds": 1.5},
+        {"at": at.format("47.000"), "event": "stage_done", "stage": "train", "seconds": 0.5},
+        {"at": at.format("49.250"), "event": "done", "stage": None},
+    ]
+    said = "WARNING: a line of somebody else\n" + "\n".join(map(json.dumps, lines))
+    (tmp_path / "lines").write_text(said)
+    assert rfm_store.stages(tmp_path / "lines") == {
+        "start": 4.0,
+        "ingest": 1.5,
+        "train": 0.5,
+        "end": 2.25,
+    }
+
+
+def test_growth_is_told_from_size_to_size_for_the_same_work_of_rfm_spark() -> None:
+    def row(lines: int, engine: str, work: str, seconds: float) -> Row:
+        return Row(lines, 90, work, engine, Measured(seconds, 1, 1, 0, 0))
+
+    rows = [
+        row(1_000, "rfm_spark", "first day", 10.0),
+        row(1_000, "duckdb", "first day", 1.0),
+        row(1_000, "rfm_spark", "next day", 5.0),
+        row(4_000, "rfm_spark", "first day", 35.0),
+    ]
+    assert growth(rows) == [
+        "first day: 4,000 lines in 90 days take 3.50 x the time of 1,000 lines in 90 days"
+    ]
 
 
 @pytest.mark.slow

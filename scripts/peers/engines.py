@@ -28,7 +28,7 @@ MODULES = {
     DUCKDB: "peers.duckdb_sklearn",
     PANDAS: "peers.pandas_recipe",
 }
-PANDAS_BYTES_A_LINE = 400
+PANDAS_BYTES_A_LINE = 320
 COLD, NEXT_DAY = "first day", "next day"
 NEXT_SNAPSHOT = FIRST_SNAPSHOT + timedelta(days=1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,14 +44,20 @@ def configure(folder: Path, log: Path, k_range: Sequence[int]) -> Path:
 
 
 def stages(lines: Path) -> dict[str, float]:
-    """Seconds by stage, from the program's lines of JSON."""
-    found = {}
-    for line in lines.read_text().splitlines():
-        if line.startswith("{"):
-            record = json.loads(line)
-            if record.get("event") == "stage_done":
-                found[record["stage"]] = record["seconds"]
-    return found
+    """Seconds by stage, from the program's lines of JSON; and before the first and after the last.
+
+    What came before is Spark's start, and waiting for the store; after it, the ledger and the stop.
+    """
+    written = [line for line in lines.read_text().splitlines() if line.startswith("{")]
+    records = [json.loads(line) for line in written]
+    first = next(record for record in records if record["event"] == "stage")
+    found = {"start": _seconds(records[0], first)}
+    last = first
+    for record in records:
+        if record["event"] == "stage_done":
+            found[record["stage"]] = found.get(record["stage"], 0.0) + record["seconds"]
+            last = record
+    return found | {"end": _seconds(last, records[-1])}
 
 
 def stored_result(store: Path, snapshot_date: date, seconds: dict[str, float]) -> Result:
@@ -103,6 +109,11 @@ def _edges(store: Path, snapshot_date: date) -> tuple[dict[str, list[float]], st
         mine = [r for r in rows if r["metric"] == role and r["snapshot_date"] == cut_on]
         edges[feature] = sorted(row["upper"] for row in mine if row["upper"] is not None)
     return edges, str(cut_on)
+
+
+def _seconds(earlier: dict[str, Any], later: dict[str, Any]) -> float:
+    start, end = (datetime.fromisoformat(record["at"]) for record in (earlier, later))
+    return (end - start).total_seconds()
 
 
 def _date(row: dict[str, Any]) -> date:
