@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from peers.engines import ENGINES, RFM, Comparison, Options, Row
+from peers.engines import Comparison
+from peers.options import ENGINES, RFM, Options, Row
 from peers.order_log import Plan, linked_history, make_log
 
 from rfm_spark.display import TerminalDisplay
@@ -108,7 +109,7 @@ def show(rows: Sequence[Row]) -> None:
     ours = {(row.lines, row.work): row.took for row in rows if row.engine == RFM}
     cells: list[list[Any]] = []
     for row in rows:
-        line = [row.engine, row.work, f"{row.lines:,}", row.days]
+        line: list[Any] = [row.engine, row.work, f"{row.lines:,}", row.days]
         if row.took is None:
             cells.append([*line, row.note])
             continue
@@ -125,15 +126,15 @@ def show(rows: Sequence[Row]) -> None:
         )
     headings = ["engine", "work", "lines", "days", "seconds", "to rfm_spark"]
     headings += ["GiB", "JVM", "executor", "k"]
-    filled = [[*line, *[None] * (len(headings) - len(line))] for line in cells]
+    filled = [[*cell, *[None] * (len(headings) - len(cell))] for cell in cells]
     TerminalDisplay().table("What it takes", headings, filled)
     for row in rows:
-        steps = ", ".join(f"{name} {taken:.1f}" for name, taken in row.steps.items())
+        steps = ", ".join(f"{name} {taken:.1f} s" for name, taken in row.steps.items())
         print(
             f"{row.engine}, {row.work}, {row.lines:,} lines: {f'{steps} s' if steps else row.note}"
         )
-    for line in growth(rows):
-        print(line)
+    for sentence in growth(rows):
+        print(sentence)
 
 
 def growth(rows: Sequence[Row]) -> list[str]:
