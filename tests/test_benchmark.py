@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 import pandas as pd
 import pytest
+from conftest import JVM, SMALL
 from deltalake import DeltaTable
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
@@ -265,8 +266,12 @@ def test_growth_is_told_from_size_to_size_for_the_same_work_of_rfm_spark() -> No
 
 @pytest.mark.slow
 def test_all_engines_agree_and_the_figures_are_written(tmp_path) -> None:
+    settings = {**SMALL, "spark.driver.extraJavaOptions": JVM}
+    small = tmp_path / "small.conf"
+    small.write_text("\n".join(f"{key} {value}" for key, value in settings.items()))
     command = [
         *(sys.executable, PROJECT / "scripts" / "benchmark.py", "--lines", "20000", "--days", "5"),
+        *("--properties", small, "--shuffle-partitions", "2"),
         *("--k-range", "2", "3", "--folder", tmp_path / "here", "--json", tmp_path / "figures"),
     ]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)

@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             missing = (asked.snapshot_date - asked.first_day).days
             vectors, stages = prepared(customers, missing)
             space = stages[-1]
+            means, stds = space.mean.toArray().tolist(), space.std.toArray().tolist()
             ks = range(asked.k[0], asked.k[1] + 1)
             fits, chosen, model = swept(vectors, space, ks, asked.seed)
         with watch.step("labels"):
@@ -58,7 +59,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 str(asked.out / "labels")
             )
     files = list(DeltaTable(str(asked.out / "labels")).file_uris())
-    means, stds = space.mean.toArray().tolist(), space.std.toArray().tolist()
     cut_on = str(asked.snapshot_date)
     result = Result(counts, edges, cut_on, fits, chosen, means, stds, watch.seconds, files)
     result.save(asked.out / "result.json")
