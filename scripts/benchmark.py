@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             comparison.clear()
     show(rows)
     for sentence in wrong:
-        print(f"DISAGREEMENT  {sentence}")
+        print(f"PROBLEM  {sentence}")
     if not wrong:
         print("all results agree" if len(asked.engines) > 1 else "nobody to agree with")
     if asked.json:

@@ -17,8 +17,8 @@ from conftest import JVM, SMALL
 from deltalake import DeltaTable
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-from benchmark import growth
-from peers import agreement, duckdb_sklearn, pandas_recipe, rfm_store
+import benchmark
+from peers import agreement, duckdb_sklearn, engines, pandas_recipe, rfm_store, textbook
 from peers.engines import too_large
 from peers.measure import EngineError, Measured, measured
 from peers.options import Row
@@ -114,6 +114,16 @@ def test_duckdb_and_pandas_agree(results) -> None:
         assert set(costs) == set(PEERS)
         assert agreement.wrong_costs(results, k, costs) == []
     assert agreement.poor_fits(duck, {"pandas": pandas}) == []
+
+
+def test_textbook_spark_agrees_with_them(spark, log, results, tmp_path) -> None:
+    textbook.main(arguments_of(log, tmp_path))
+    spark.catalog.clearCache()
+    found = Result.load(tmp_path / "result.json")
+    assert agreement.disagreements(results["duckdb"], found) == []
+    for k in (2, 3):
+        costs = agreement.costs({"textbook": found}, k, PLAN.days)
+        assert agreement.wrong_costs({"textbook": found}, k, costs) == []
 
 
 def test_a_cent_of_one_customer_is_a_disagreement(results, tmp_path) -> None:
@@ -259,35 +269,53 @@ def test_growth_is_told_from_size_to_size_for_the_same_work_of_rfm_spark() -> No
         row(1_000, "rfm_spark", "next day", 5.0),
         row(4_000, "rfm_spark", "first day", 35.0),
     ]
-    assert growth(rows) == [
+    assert benchmark.growth(rows) == [
         "first day: 4,000 lines in 90 days take 3.50 x the time of 1,000 lines in 90 days"
     ]
 
 
 @pytest.mark.slow
-def test_all_engines_agree_and_the_figures_are_written(tmp_path) -> None:
+def test_the_whole_agrees_and_writes_its_figures(tmp_path) -> None:
     settings = {**SMALL, "spark.driver.extraJavaOptions": JVM}
     small = tmp_path / "small.conf"
     small.write_text("\n".join(f"{key} {value}" for key, value in settings.items()))
     command = [
         *(sys.executable, PROJECT / "scripts" / "benchmark.py", "--lines", "20000", "--days", "5"),
-        *("--properties", small, "--shuffle-partitions", "2"),
         *("--k-range", "2", "3", "--folder", tmp_path / "here", "--json", tmp_path / "figures"),
+        *("--properties", small, "--shuffle-partitions", "2", "--engines", "rfm_spark,duckdb"),
     ]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all results agree" in done.stdout
     rows = json.loads((tmp_path / "figures").read_text())["rows"]
-    assert [(row["work"], row["engine"]) for row in rows] == [
-        ("first day", "rfm_spark"),
-        ("first day", "textbook"),
-        ("first day", "duckdb"),
-        ("first day", "pandas"),
-        ("next day", "rfm_spark"),
-        ("next day", "duckdb, known model"),
-        ("next day", "duckdb, new sweep"),
+    assert [(row["work"], row["engine"], row["took"]["java_memory"] > 0) for row in rows] == [
+        ("first day", "rfm_spark", True),
+        ("first day", "duckdb", False),
+        ("next day", "rfm_spark", True),
+        ("next day", "duckdb, known model", False),
+        ("next day", "duckdb, new sweep", False),
     ]
     assert all(row["took"]["seconds"] > 0 and row["took"]["memory"] > 0 for row in rows)
-    assert [row["took"]["java_memory"] > 0 for row in rows] == [True, True, False, False, True] + [
-        False
-    ] * 2
+    assert list((tmp_path / "here").glob("*/runs")) == []  # only the log is kept
+
+
+def test_an_engine_that_finds_something_else_ends_in_exit_1(tmp_path, monkeypatch, capsys) -> None:
+    """A peer of the same DuckDB that says of one row more that it was taken out."""
+    (tmp_path / "wrong_peer.py").write_text(
+        "import json, sys\n"
+        "from pathlib import Path\n"
+        "from peers import duckdb_sklearn\n"
+        "duckdb_sklearn.main(sys.argv[1:])\n"
+        "path = Path(sys.argv[sys.argv.index('--out') + 1]) / 'result.json'\n"
+        "result = json.loads(path.read_text())\n"
+        "result['counts']['duplicate'] += 1\n"
+        "path.write_text(json.dumps(result))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setitem(engines.MODULES, "pandas", "wrong_peer")
+    arguments = ["--lines", "3000", "--days", "3", "--k-range", "2", "2", "--engines"]
+    status = benchmark.main([*arguments, "duckdb,pandas", "--folder", str(tmp_path / "here")])
+    assert status == 1
+    shown = capsys.readouterr().out
+    assert "PROBLEM  first day, duckdb and pandas: duplicate: " in shown
+    assert "all results agree" not in shown
