@@ -130,9 +130,7 @@ def show(rows: Sequence[Row]) -> None:
     TerminalDisplay().table("What it takes", headings, filled)
     for row in rows:
         steps = ", ".join(f"{name} {taken:.1f} s" for name, taken in row.steps.items())
-        print(
-            f"{row.engine}, {row.work}, {row.lines:,} lines: {f'{steps} s' if steps else row.note}"
-        )
+        print(f"{row.engine}, {row.work}, {row.lines:,} lines: {steps or row.note}")
     for sentence in growth(rows):
         print(sentence)
 
