@@ -12,6 +12,7 @@ from rfm_spark.schemas import BALANCE_COLUMNS
 
 _SHARE = "share_of_day"
 _DAY = ["activity_date", _SHARE, "customer_id"]
+_COUNTED = ["amount", "is_refund"]
 _SUMS = ["lines", "purchase_amount", "refund_lines", "refund_amount"]
 _DUPLICATE_SUMS = [
     "duplicate_rows",
@@ -47,6 +48,20 @@ def entries(transactions: DataFrame) -> DataFrame:
         One row per transaction: activity_date, customer_id, order_id and its sums.
     """
     return transactions.select(*_DAY, "order_id", *_countable(F.col("amount"), F.col("is_refund")))
+
+
+def distinct_entries(transactions: DataFrame) -> DataFrame:
+    """Rows as countable entries, of rows that are equal in every column of the source one.
+
+    What is counted follows from those columns, so such copies never differ in it.
+
+    Args:
+        transactions: From :func:`accepted`; ``identity`` is the whole row.
+
+    Returns:
+        One row per distinct row, with its sums.
+    """
+    return entries(transactions.select(*_DAY, "identity", "order_id", *_COUNTED).distinct())
 
 
 def deduplicated_entries(transactions: DataFrame) -> DataFrame:

@@ -111,8 +111,9 @@ def _write_transactions(context: Context, batch: Batch) -> None:
     rows = daily.accepted(batch.cleaned, batch.tasks_by_day)
     table = schemas.customer_daily(batch.log.mapping.id_type, context.settings.amount_scale)
     where = f"activity_date {batch.between}"
-    conflicts = 0
-    if _by_identity(settings) and batch.tally.accepted_by_day():
+    if settings.duplicates == "whole_row":
+        context.write(table, daily.customer_daily(daily.distinct_entries(rows)), where)
+    elif _by_identity(settings) and batch.tally.accepted_by_day():
         observed = Observation()
         entries = daily.deduplicated_entries(rows)
         watched = entries.observe(observed, daily.conflicting_rows().alias("conflicts"))
