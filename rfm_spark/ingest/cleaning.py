@@ -132,6 +132,17 @@ def clean(
     return source.select(*(column.alias(name) for name, column in columns.items()), *carried)
 
 
+def computed_columns(mapping: LogMapping) -> list[str]:
+    """Columns of :func:`clean` from expressions that no rule looks at, and that may throw."""
+    of = {"customer_id": "customer_id", "identity": "transaction_id", "raw_event": "event"}
+    of |= {name: name for name in ("order_id", "account_id")}
+    return [
+        column
+        for column, name in of.items()
+        if name in mapping.expressions and not _PATH.fullmatch(mapping.expressions[name])
+    ]
+
+
 def _column(mapping: LogMapping, name: str) -> tuple[Column, str]:
     return F.expr(mapping.expressions[name]), mapping.types[name]
 

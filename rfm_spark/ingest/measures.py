@@ -20,7 +20,6 @@ UNDATED_REASONS = ("malformed", "missing_timestamp", "bad_timestamp")
 FORGOTTEN = "forgotten"
 """Rows that were accepted, and whose customers were erased since."""
 EMPTY_FROM, EMPTY_TO = "empty_from", "empty_to"
-_UNMEASURED = ("customer_id", "order_id", "identity", "account_id", "raw_event")
 _NOTHING = (0, Decimal(0))
 
 
@@ -37,8 +36,14 @@ def in_days(first: date | None, last: date) -> Column:
     return belongs.isNull() | inside
 
 
-def measured(cleaned: DataFrame) -> DataFrame:
-    """Rows, money and rounding per day and reject reason (null: accepted or duplicate)."""
+def measured(cleaned: DataFrame, evaluated: Iterable[str] = ()) -> DataFrame:
+    """Rows, money and rounding per day and reject reason (null: accepted or duplicate).
+
+    Args:
+        cleaned: From ``cleaning.clean``.
+        evaluated: Further columns to be evaluated for every row, so that an expression that throws
+            does so before anything is published.
+    """
     is_rounded = F.col("rounding") != 0
     return cleaned.groupBy(
         F.coalesce(F.col("activity_date"), F.col("log_date")).alias("activity_date"),
@@ -50,9 +55,7 @@ def measured(cleaned: DataFrame) -> DataFrame:
         F.sum(F.col("is_refund").cast("bigint")).alias("refunds"),
         F.sum(is_rounded.cast("bigint")).alias("rounded_rows"),
         F.sum("rounding").alias("rounding"),
-        # Every expression is evaluated here, so that one that throws does so before anything is
-        # published.
-        *(F.count(name).alias(f"with_{name}") for name in _UNMEASURED),
+        *(F.count(name).alias(f"with_{name}") for name in evaluated),
     )
 
 

@@ -100,7 +100,8 @@ def read_batch(context: Context, log: OpenLog, days: DayRange) -> Batch:
         context.timed(f"reading {log.name}"),
         naming_the_expression(log.name, log.rows, log.expressions),
     ):
-        tally = measures.Tally.of(measures.measured(cleaned).collect())
+        counted = measures.measured(cleaned, cleaning.computed_columns(log.mapping))
+        tally = measures.Tally.of(counted.collect())
     context.display.note(f"{log.name}: {tally.rows_of('read'):,} rows read")
     gates.few_rejects(context, log.name, tally)
     return Batch(log, cleaned, tally, days.first or tally.first_day(), days.last)
