@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from functools import partial
+from typing import Any
 
 from pyspark.sql import Row
 from pyspark.sql import functions as F
@@ -12,9 +14,10 @@ from rfm_spark.display import JsonDisplay, SegmentLine, TerminalDisplay
 from rfm_spark.insight.words import label
 from rfm_spark.pipeline import Context
 from rfm_spark.pipeline.ledger import newest_runs, stale_dates
-from rfm_spark.pipeline.profiles import PARETO_SHARE, stored_profiles
+from rfm_spark.pipeline.profiles import PARETO_SHARE
 from rfm_spark.pipeline.snapshots import named_dates
 
+Record = Mapping[str, Any]
 _KINDS = (("rfm", "rule segments"), ("cluster", "clusters"))
 _MOST = 3
 
@@ -24,10 +27,10 @@ def show_segments(
 ) -> None:
     """Show the stored profiles of a date, for people who know marketing and not Spark."""
     settings = context.settings
-    profiles = _by_kind(stored_profiles(context, snapshot_date=snapshot_date))
-    separation = _by_kind(_rows(context, "segment_separation", snapshot_date))
-    migrations = _by_kind(_rows(context, "segment_migrations", snapshot_date))
-    outlook = _by_kind(_rows(context, "segment_outlook", snapshot_date))
+    of_date = partial(context.records, snapshot_date=snapshot_date)
+    ranked = sorted(of_date("segment_profiles"), key=lambda row: (row["rank"], row["segment"]))
+    profiles, separation = _by_kind(ranked), _by_kind(of_date("segment_separation"))
+    migrations, outlook = map(_by_kind, map(of_date, ("segment_migrations", "segment_outlook")))
     for kind, what in _KINDS:
         own = profiles[kind]
         lines = [
@@ -98,25 +101,17 @@ def _written(rows: Mapping[str, int]) -> tuple[int | None, int | None, int | Non
     return (len(rows), sum(rows.values()), rows.get("customer_segments"))
 
 
-def _rows(context: Context, table: str, snapshot_date: date) -> list[Row]:
-    """A small table's rows of a date; none where there is no such table yet."""
-    frame = context.store.read_or_none(table)
-    if frame is None:
-        return []
-    return frame.where(F.col("snapshot_date") == F.lit(snapshot_date)).collect()
-
-
-def _by_kind(rows: Sequence[Row]) -> dict[str, list[Row]]:
+def _by_kind(rows: Sequence[Record]) -> dict[str, list[Record]]:
     return {kind: [row for row in rows if row["kind"] == kind] for kind, _ in _KINDS}
 
 
-def _why(row: Row) -> str:
+def _why(row: Record) -> str:
     """The insight without what the table says beside it: the size, and the gist of the action."""
     traits = str(row["insight"].partition(": ")[2])
     return traits.rpartition(": ")[0] if ":" in row["marketing_action"] else traits
 
 
-def _pareto(profiles: Sequence[Row]) -> list[str]:
+def _pareto(profiles: Sequence[Record]) -> list[str]:
     """Which customers bring most of the revenue."""
     top = sum(row["pareto_customers"] or 0 for row in profiles)
     if not top:
@@ -132,7 +127,7 @@ def _pareto(profiles: Sequence[Row]) -> list[str]:
     return [f"{share:.1%} of the customers bring {part} of the revenue: {listed}."]
 
 
-def _separation(rows: Sequence[Row]) -> list[str]:
+def _separation(rows: Sequence[Record]) -> list[str]:
     """Which features the segments tell most of."""
     known = [r for r in rows if r["measure"] == "eta_squared" and r["value"] is not None]
     known.sort(key=lambda row: (-row["value"], row["feature"]))
@@ -142,7 +137,7 @@ def _separation(rows: Sequence[Row]) -> list[str]:
     return [f"Of the differences between customers, the segments explain {', '.join(told)}."]
 
 
-def _movement(rows: Sequence[Row]) -> list[str]:
+def _movement(rows: Sequence[Record]) -> list[str]:
     """Who moved since the previous date."""
     if not rows:
         return []
@@ -163,7 +158,7 @@ def _movement(rows: Sequence[Row]) -> list[str]:
     return [f"{told}{'; most of all ' if most else ''}{', '.join(most)}."]
 
 
-def _outlook(rows: Sequence[Row], currency: str, discount_rate: float) -> list[str]:
+def _outlook(rows: Sequence[Record], currency: str, discount_rate: float) -> list[str]:
     """What the base is worth if customers go on moving like that."""
     if not rows:
         return []

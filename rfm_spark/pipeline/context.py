@@ -64,6 +64,7 @@ class Run:
     output_versions: dict[str, int] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
     found: dict[Hashable, Any] = field(default_factory=dict)
+    records: dict[tuple[str, date], Sequence[Mapping[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -187,12 +188,27 @@ class Context:
         """
         where = f"snapshot_date = DATE'{snapshot_date}'"
         if not records:
+            self.run.records[table.name, snapshot_date] = []
             stored = self.store.read_or_none(table.name)
             if stored is None or not stored.where(where).limit(1).collect():
                 return
         dated = [{**record, "snapshot_date": snapshot_date} for record in records]
+        self.run.records[table.name, snapshot_date] = dated
         rows = [tuple(record[name] for name in table.columns) for record in dated]
         self.write_later(table, self.spark.createDataFrame(rows, table.ddl).repartition(1), where)
+
+    def records(self, table: str, snapshot_date: date) -> Sequence[Mapping[str, Any]]:
+        """A small table's rows of a date, as this run wrote them, or else as they are stored.
+
+        No rows where there is no such table yet.
+        """
+        if (table, snapshot_date) not in self.run.records:
+            stored = self.store.read_or_none(table)
+            if stored is None:
+                return []
+            rows = stored.where(f"snapshot_date = DATE'{snapshot_date}'").collect()
+            self.run.records[table, snapshot_date] = [row.asDict() for row in rows]
+        return self.run.records[table, snapshot_date]
 
     @contextmanager
     def timed(self, what: str) -> Iterator[Clock]:

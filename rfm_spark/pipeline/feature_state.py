@@ -49,7 +49,7 @@ def _disagreement(context: Context, history: History, state: DataFrame) -> str |
     """Why the carried state cannot be right: its sums are not those of the accepted rows."""
     money = F.sum(F.col("purchase_amount") + F.col("refund_amount"))
     rows = F.sum(F.col("lines") + F.col("refund_lines"))
-    sums = state.agg(money.alias("money"), rows.alias("rows")).collect()[0]
+    sums = state.agg(money.alias("money"), rows.alias("rows"))
     report = context.store.read("ingest_report").where(
         (F.col("source") == "transactions")
         & F.col("measure").isin("accepted", FORGOTTEN)
@@ -59,11 +59,13 @@ def _disagreement(context: Context, history: History, state: DataFrame) -> str |
         report = report.where(F.col("activity_date") >= F.lit(history.first_day))
     sign = F.when(F.col("measure") == FORGOTTEN, -1).otherwise(1)
     accepted = report.agg(
-        F.sum(F.col("amount") * sign).alias("money"), F.sum(F.col("rows") * sign).alias("rows")
-    ).collect()[0]
-    if all((sums[name] or 0) == (accepted[name] or 0) for name in ("money", "rows")):
+        F.sum(F.col("amount") * sign).alias("accepted_money"),
+        F.sum(F.col("rows") * sign).alias("accepted_rows"),
+    )
+    both = sums.crossJoin(accepted).collect()[0]
+    if all((both[name] or 0) == (both[f"accepted_{name}"] or 0) for name in ("money", "rows")):
         return None
     return (
-        f"its sums ({sums['rows']} rows, {sums['money']}) are not those of the accepted rows "
-        f"({accepted['rows']} rows, {accepted['money']})"
+        f"its sums ({both['rows']} rows, {both['money']}) are not those of the accepted rows "
+        f"({both['accepted_rows']} rows, {both['accepted_money']})"
     )

@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
@@ -73,13 +73,6 @@ def write_profiles(
     context.write_records(table, records, snapshot_date)
     separation = _separation(portraits, features)
     context.write_records(schemas.SEGMENT_SEPARATION, separation, snapshot_date)
-
-
-def stored_profiles(context: Context, *, snapshot_date: date) -> list[Row]:
-    """The profiles of a date, by kind and in order of rank."""
-    profiles: DataFrame = context.store.read("segment_profiles")
-    of_date = profiles.where(F.col("snapshot_date") == F.lit(snapshot_date))
-    return of_date.orderBy("kind", "rank", "segment").collect()
 
 
 def profiled_features(context: Context, customers: DataFrame) -> list[str]:
