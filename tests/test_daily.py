@@ -6,6 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 import pytest
+from pyspark.sql import functions as F
 
 from rfm_spark.ingest import daily
 from rfm_spark.session import run_settings
@@ -134,6 +135,26 @@ def test_copies_at_one_instant_leave_the_largest_amount_then_the_largest_order(s
         ("a", 1): (1, 1, Decimal("7.00"), 0, Decimal("0.00")),
         ("b", 1): (1, 2, Decimal("11.00"), 0, Decimal("0.00")),
         ("c", 1): (1, 2, Decimal("11.00"), 0, Decimal("0.00")),
+    }
+
+
+def test_of_rows_that_are_equal_as_a_whole_one_counts(spark) -> None:
+    whole = "struct(customer_id, instant, amount, order_id, account_id)"
+    frame = rows(
+        spark,
+        ("a", "01 09:00", "5.00", "o1", None),
+        ("a", "01 09:00", "5.00", "o1", None),
+        ("a", "01 09:00", "5.00", "o1", None),
+        ("a", "01 09:00", "-5.00", "o1", None),
+        ("a", "01 09:01", "5.00", None, None),
+        ("a", "01 09:01", "5.00", None, None),
+        ("a", "02 09:00", "5.00", "o1", None),
+        ("b", "01 09:00", "5.00", "o1", None),
+    ).withColumn("identity", F.expr(whole))
+    assert facts(daily.customer_daily(daily.distinct_entries(frame))) == {
+        ("a", 1): (2, 2, Decimal("10.00"), 1, Decimal("-5.00")),
+        ("a", 2): (1, 1, Decimal("5.00"), 0, Decimal("0.00")),
+        ("b", 1): (1, 1, Decimal("5.00"), 0, Decimal("0.00")),
     }
 
 
