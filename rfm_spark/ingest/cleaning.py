@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from rfm_spark.errors import ConfigurationError
 from rfm_spark.ingest import values
-from rfm_spark.ingest.mapping import expression_types, own_columns
+from rfm_spark.ingest.mapping import expression_types, own_columns, quoted
 from rfm_spark.ingest.reading import MALFORMED, referenced_columns
 from rfm_spark.schemas import (
     AMOUNT_DIGITS,
@@ -96,7 +96,7 @@ def clean(
     """One row per source row, typed, with the reason it is rejected for.
 
     Columns: customer_id, instant, activity_date, amount, rounding, is_refund, order_key (the order
-    id in its own type), order_id, transaction_id, account_id, log_date, reason (null: accepted),
+    id in its own type), order_id (whole numbers as they are, all else as text), transaction_id, account_id, log_date, reason (null: accepted),
     identity (what makes two rows the same; null: nothing does), each mapped column as text under
     ``raw_<name>``, and ``raw_row`` where a row does not parse.
 
@@ -120,16 +120,23 @@ def clean(
         "rounding": _rounding(mapping, amount_scale),
         "is_refund": _is_refund(mapping),
         "order_key": _order_key(mapping),
-        **{name: _text_id(mapping, name) for name in _IDS},
+        **{name: _id(mapping, name) for name in _IDS},
         "log_date": F.expr(log_date).try_cast("date") if log_date else F.lit(None).cast("date"),
     }
     typed["identity"] = (
-        F.struct(*map(_quoted, own)) if whole_row_identity else typed["transaction_id"]
+        F.struct(*map(quoted, own)) if whole_row_identity else typed["transaction_id"]
     )
     reason = _reason(mapping, typed, own, drop_refunds=drop_refunds)
     raw = {f"raw_{name}": _raw_text(mapping, name, own) for name in RAW_COLUMNS}
     columns = typed | {"reason": reason} | raw | {"raw_row": F.col(MALFORMED)}
     return source.select(*(column.alias(name) for name, column in columns.items()), *carried)
+
+
+def may_round(mapping: LogMapping, amount_scale: int) -> bool:
+    """Whether an amount of the log can have more decimals than money has."""
+    return mapping.amount is not None and values.may_round(
+        mapping.types[mapping.amount], amount_scale
+    )
 
 
 def computed_columns(mapping: LogMapping) -> list[str]:
@@ -173,10 +180,12 @@ def _order_key(mapping: LogMapping) -> Column:
     return _column(mapping, "order_id")[0]
 
 
-def _text_id(mapping: LogMapping, name: str) -> Column:
+def _id(mapping: LogMapping, name: str) -> Column:
     if name not in mapping.expressions:
         return F.lit(None).cast("string")
     column, type_ = _column(mapping, name)
+    if name == "order_id" and type_ in values.INTEGERS:
+        return column
     return F.when(~values.is_blank(column, type_), column.cast("string"))
 
 
@@ -224,8 +233,4 @@ def _raw_text(mapping: LogMapping, name: str, columns: list[str]) -> Column:
 
 
 def _source_text(column: str) -> Column:
-    return _quoted(column).cast("string")
-
-
-def _quoted(column: str) -> Column:
-    return F.col(f"`{column.replace('`', '``')}`")
+    return quoted(column).cast("string")

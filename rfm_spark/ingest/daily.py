@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from rfm_spark import smallest_units
 from rfm_spark.schemas import BALANCE_COLUMNS
 
 _SHARE = "share_of_day"
-_DAY = ["activity_date", _SHARE, "customer_id"]
-_COUNTED = ["amount", "is_refund"]
+BY_DAY = ["activity_date", _SHARE]
+"""What rows are brought together by."""
+_DAY = [*BY_DAY, "customer_id"]
 _SUMS = ["lines", "purchase_amount", "refund_lines", "refund_amount"]
+_MONEY = ["purchase_amount", "refund_amount"]
 _DUPLICATE_SUMS = [
     "duplicate_rows",
     "duplicate_amount",
@@ -22,7 +25,9 @@ _DUPLICATE_SUMS = [
 ]
 
 
-def accepted(cleaned: DataFrame, tasks_by_day: Mapping[date, int] | None = None) -> DataFrame:
+def accepted(
+    cleaned: DataFrame, tasks: int, tasks_by_day: Mapping[date, int] | None = None
+) -> DataFrame:
     """The rows that broke no rule, brought together by day: the one shuffle of the log.
 
     A day that is too large for one task is shared between several by a hash of the customer. The
@@ -30,15 +35,22 @@ def accepted(cleaned: DataFrame, tasks_by_day: Mapping[date, int] | None = None)
 
     Args:
         cleaned: From ``cleaning.clean``.
+        tasks: How many tasks the days are spread over.
         tasks_by_day: Number of shares of a day, where it is more than one.
     """
     rows = cleaned.where(F.col("reason").isNull())
     if not tasks_by_day:  # a constant among the keys would make every grouping shuffle again
-        return rows.withColumn(_SHARE, F.lit(0).cast("bigint")).repartition("activity_date")
+        return rows.withColumn(_SHARE, F.lit(0).cast("bigint")).repartition(tasks, "activity_date")
     pairs = [F.lit(value) for item in tasks_by_day.items() for value in item]
-    tasks = F.coalesce(F.try_element_at(F.create_map(*pairs), "activity_date"), F.lit(1))
-    share = F.pmod(F.xxhash64("customer_id"), tasks.cast("bigint"))
-    return rows.withColumn(_SHARE, share).repartition("activity_date", _SHARE)
+    shares = F.coalesce(F.try_element_at(F.create_map(*pairs), "activity_date"), F.lit(1))
+    share = F.pmod(F.xxhash64("customer_id"), shares.cast("bigint"))
+    return rows.withColumn(_SHARE, share).repartition(tasks, *BY_DAY)
+
+
+def distinct(transactions: DataFrame, columns: Sequence[str]) -> DataFrame:
+    """Of the rows of a day that are equal in the given columns one, without further columns."""
+    keys = [*BY_DAY, *columns]
+    return transactions.groupBy(*keys).agg(F.lit(1).alias("_")).select(*keys)
 
 
 def entries(transactions: DataFrame) -> DataFrame:
@@ -48,20 +60,6 @@ def entries(transactions: DataFrame) -> DataFrame:
         One row per transaction: activity_date, customer_id, order_id and its sums.
     """
     return transactions.select(*_DAY, "order_id", *_countable(F.col("amount"), F.col("is_refund")))
-
-
-def distinct_entries(transactions: DataFrame) -> DataFrame:
-    """Rows as countable entries, of rows that are equal in every column of the source one.
-
-    What is counted follows from those columns, so such copies never differ in it.
-
-    Args:
-        transactions: From :func:`accepted`; ``identity`` is the whole row.
-
-    Returns:
-        One row per distinct row, with its sums.
-    """
-    return entries(transactions.select(*_DAY, "identity", "order_id", *_COUNTED).distinct())
 
 
 def deduplicated_entries(transactions: DataFrame) -> DataFrame:
@@ -100,21 +98,33 @@ def deduplicated_entries(transactions: DataFrame) -> DataFrame:
     )
 
 
-def customer_daily(entries: DataFrame) -> DataFrame:
+def customer_daily(entries: DataFrame, units_of: int | None = None) -> DataFrame:
     """Orders, lines and money per business day and customer.
 
     An order counts on a day if it has a purchase on it; a row without order_id is an order of its
     own. A refund changes money only.
+
+    Args:
+        entries: From :func:`entries` or :func:`deduplicated_entries`.
+        units_of: Decimals of money, where its smallest units can be added as longs.
     """
     orders = F.when(F.col("order_id").isNull(), F.col("lines")).otherwise(
         (F.col("lines") > 0).cast("bigint")
     )
+    if units_of is not None:
+        counted = {name: smallest_units.units(F.col(name), units_of) for name in _MONEY}
+        entries = entries.withColumns(counted)
     by_order = entries.groupBy(*_DAY, "order_id").agg(*(F.sum(n).alias(n) for n in _SUMS))
-    return (
+    by_customer = (
         by_order.withColumn("orders", orders)
         .groupBy(*_DAY)
         .agg(*(F.sum(name).alias(name) for name in ["orders", *_SUMS]))
         .drop(_SHARE)
+    )
+    if units_of is None:
+        return by_customer
+    return by_customer.withColumns(
+        {name: smallest_units.money(F.col(name), units_of) for name in _MONEY}
     )
 
 
@@ -122,7 +132,7 @@ def stored_sums(daily: DataFrame) -> DataFrame:
     """Rows and money per business day, from ``customer_daily``."""
     return daily.groupBy("activity_date").agg(
         F.sum(F.col("lines") + F.col("refund_lines")).alias("rows"),
-        F.sum(F.col("purchase_amount") + F.col("refund_amount")).alias("amount"),
+        sum((F.sum(name) for name in _MONEY), F.lit(0)).alias("amount"),
     )
 
 

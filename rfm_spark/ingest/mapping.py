@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from rfm_spark.errors import ConfigurationError
@@ -15,6 +15,11 @@ from rfm_spark.ingest.reading import MALFORMED, first_line
 def own_columns(source: DataFrame) -> list[str]:
     """The source's columns, without the one that keeps rows that do not parse."""
     return [column for column in source.columns if column != MALFORMED]
+
+
+def quoted(column: str) -> Column:
+    """A column of that very name, whatever it looks like."""
+    return F.col(f"`{column.replace('`', '``')}`")
 
 
 def expression_types(

@@ -12,6 +12,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
+from rfm_spark import smallest_units
 from rfm_spark.ingest.cleaning import REFUND_DROPPED
 
 DUPLICATE_MEASURES = ("duplicate", "duplicate_conflicting")
@@ -36,27 +37,49 @@ def in_days(first: date | None, last: date) -> Column:
     return belongs.isNull() | inside
 
 
-def measured(cleaned: DataFrame, evaluated: Iterable[str] = ()) -> DataFrame:
+def measured(
+    cleaned: DataFrame,
+    scale: int,
+    evaluated: Iterable[str] = (),
+    *,
+    rounds: bool = True,
+    exact: bool = False,
+) -> DataFrame:
     """Rows, money and rounding per day and reject reason (null: accepted or duplicate).
 
     Args:
         cleaned: From ``cleaning.clean``.
+        scale: Decimals of money.
         evaluated: Further columns to be evaluated for every row, so that an expression that throws
             does so before anything is published.
+        rounds: Whether an amount may be rounded at all.
+        exact: Add money as decimals and not as its smallest units: slower, for amounts that are
+            :func:`too_large`.
     """
-    is_rounded = F.col("rounding") != 0
+    rounding = F.col("rounding") if rounds else F.lit(None).cast("decimal(38,0)")
+    if exact:
+        sums = {"amount": F.coalesce(F.sum("amount"), F.lit(0))}
+    else:
+        high, low = smallest_units.high_and_low(smallest_units.units(F.col("amount"), scale))
+        sums = {"high": high, "low": low}
     return cleaned.groupBy(
         F.coalesce(F.col("activity_date"), F.col("log_date")).alias("activity_date"),
         F.col("activity_date").isNotNull().alias("dated"),
         "reason",
     ).agg(
         F.count(F.lit(1)).alias("rows"),
-        F.coalesce(F.sum("amount"), F.lit(0)).alias("amount"),
+        *(total.alias(name) for name, total in sums.items()),
+        F.max(F.abs(F.col("amount").cast("double"))).alias("largest"),
         F.sum(F.col("is_refund").cast("bigint")).alias("refunds"),
-        F.sum(is_rounded.cast("bigint")).alias("rounded_rows"),
-        F.sum("rounding").alias("rounding"),
+        F.count_if(rounding != 0).alias("rounded_rows"),
+        F.sum(rounding).alias("rounding"),
         *(F.count(name).alias(f"with_{name}") for name in evaluated),
     )
+
+
+def too_large(rows: Iterable[Row], scale: int) -> bool:
+    """Whether an amount is beyond what :func:`measured` can add in smallest units."""
+    return any((row["largest"] or 0) * 10**scale > smallest_units.MOST for row in rows)
 
 
 @dataclass
@@ -65,16 +88,21 @@ class Tally:
 
     counts: dict[tuple[date | None, str], tuple[int, Decimal]] = field(default_factory=dict)
     refunds: int = 0
+    largest: float = 0
+    """Smallest units of the accepted amount that is farthest from 0, to 15 digits."""
     dated_days: set[date] = field(default_factory=set)
 
     @classmethod
-    def of(cls, rows: Iterable[Row]) -> Tally:
+    def of(cls, rows: Iterable[Row], scale: int) -> Tally:
         """From the rows of :func:`measured`."""
         tally = cls(defaultdict(lambda: _NOTHING))
         for row in rows:
             measure = row["reason"] or "accepted"
-            tally.add(row["activity_date"], "read", row["rows"], row["amount"])
-            tally.add(row["activity_date"], measure, row["rows"], row["amount"])
+            amount = _amount(row, scale)
+            tally.add(row["activity_date"], "read", row["rows"], amount)
+            tally.add(row["activity_date"], measure, row["rows"], amount)
+            if row["reason"] is None:
+                tally.largest = max(tally.largest, (row["largest"] or 0) * 10**scale)
             if row["rounded_rows"]:
                 tally.add(row["activity_date"], "rounding", row["rounded_rows"], row["rounding"])
             tally.refunds += row["refunds"] if row["reason"] is None else 0
@@ -122,6 +150,10 @@ class Tally:
         """Accepted rows per business day."""
         return {d: n for (d, name), (n, _) in self.counts.items() if name == "accepted" and d and n}
 
+    def adds_as_longs(self) -> bool:
+        """Whether the accepted amounts can be added in their smallest units."""
+        return smallest_units.fit(self.largest, self.rows_of("accepted"))
+
     def _move(self, day: date, measure: str, rows: int, amount: Decimal) -> None:
         self.add(day, measure, rows, amount)
         self.add(day, "accepted", -rows, -amount)
@@ -157,3 +189,10 @@ class Tally:
             for day, measure in keys
             for rows, amount in [self.counts[day, measure]]
         ]
+
+
+def _amount(row: Row, scale: int) -> Decimal:
+    if "amount" in row:
+        exact: Decimal = row["amount"]
+        return exact
+    return Decimal(smallest_units.joined(row["high"], row["low"])).scaleb(-scale)

@@ -69,10 +69,15 @@ def is_negative(column: Column, type_: str) -> Column:
     return F.coalesce(number < 0, F.lit(False))
 
 
+def may_round(type_: str, scale: int) -> bool:
+    """Whether an amount of that type can have more decimals than ``scale``."""
+    match = re.fullmatch(r"decimal\(\d+,(\d+)\)", type_)
+    return type_ not in INTEGERS and not (match and int(match[1]) <= scale)
+
+
 def rounding(column: Column, type_: str, digits: int, scale: int) -> Column:
     """Rounded minus given amount, to eight further decimals; 0 where nothing was rounded."""
-    match = re.fullmatch(r"decimal\(\d+,(\d+)\)", type_)
-    if type_ in INTEGERS or (match and int(match[1]) <= scale):
+    if not may_round(type_, scale):
         return F.lit(0).cast(f"decimal(38,{scale + EXTRA_DIGITS})")
     exact = _as_decimal(column, type_, f"decimal({digits + EXTRA_DIGITS},{scale + EXTRA_DIGITS})")
     difference = as_money(column, type_, digits, scale) - exact

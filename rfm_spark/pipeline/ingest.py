@@ -17,7 +17,14 @@ from rfm_spark.ingest.days import DayRange, missing_ranges
 from rfm_spark.pipeline import gates
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.ingested import ingested_days, write_report
-from rfm_spark.pipeline.logs import Batch, OpenLog, open_log, read_batch, write_rejects
+from rfm_spark.pipeline.logs import (
+    Batch,
+    OpenLog,
+    distinct_rows,
+    open_log,
+    read_batch,
+    write_rejects,
+)
 from rfm_spark.pipeline.sources import naming_the_expression
 
 _LOGS = ("transactions", "balances")
@@ -108,22 +115,25 @@ def _write_transactions(context: Context, batch: Batch) -> None:
     """Write ``customer_daily``, and count as duplicates the accepted rows that it does not hold."""
     settings = batch.log.settings
     assert isinstance(settings, Transactions)
-    rows = daily.accepted(batch.cleaned, batch.tasks_by_day)
-    table = schemas.customer_daily(batch.log.mapping.id_type, context.settings.amount_scale)
+    scale = context.settings.amount_scale
+    units_of = scale if batch.tally.adds_as_longs() else None
+    table = schemas.customer_daily(batch.log.mapping.id_type, scale)
     where = f"activity_date {batch.between}"
     if settings.duplicates == "whole_row":
-        context.write(table, daily.customer_daily(daily.distinct_entries(rows)), where)
+        entries = daily.entries(distinct_rows(context, batch))
+        context.write(table, daily.customer_daily(entries, units_of), where)
     elif _by_identity(settings) and batch.tally.accepted_by_day():
         observed = Observation()
-        entries = daily.deduplicated_entries(rows)
+        entries = daily.deduplicated_entries(batch.by_day)
         watched = entries.observe(observed, daily.conflicting_rows().alias("conflicts"))
-        context.write(table, daily.customer_daily(watched), where)
+        context.write(table, daily.customer_daily(watched, units_of), where)
         conflicts = observed.get["conflicts"] or 0
         if conflicts:
             with context.timed("telling conflicting duplicates"):
                 batch.tally.add_duplicates(daily.duplicate_sums(entries).collect())
     else:
-        context.write(table, daily.customer_daily(daily.entries(rows)), where)
+        entries = daily.entries(batch.by_day)
+        context.write(table, daily.customer_daily(entries, units_of), where)
     stored = _stored(context, where)
     if not batch.tally.settle(stored, may_have_duplicates=_by_identity(settings)):
         raise DataError(
@@ -144,10 +154,9 @@ def _balances(context: Context, batch: Batch) -> DataFrame:
     """The batch's statements or movements, each once."""
     settings = batch.log.settings
     assert isinstance(settings, Balances)
-    rows = daily.accepted(batch.cleaned, batch.tasks_by_day)
     if not _by_identity(settings):
-        return rows
-    return daily.deduplicated_balances(rows, kind=settings.kind)
+        return batch.by_day
+    return daily.deduplicated_balances(batch.by_day, kind=settings.kind)
 
 
 def _write_balances(context: Context, batch: Batch) -> None:

@@ -13,16 +13,19 @@ from pyspark.sql import functions as F
 from rfm_spark import schemas
 from rfm_spark.config.source import Log
 from rfm_spark.config.sources import Balances, Events, FeatureSource, Transactions
-from rfm_spark.ingest import cleaning, measures
+from rfm_spark.ingest import cleaning, daily, measures
 from rfm_spark.ingest.days import DayRange, moved
-from rfm_spark.ingest.mapping import check_log_date, check_pattern
+from rfm_spark.ingest.mapping import check_log_date, check_pattern, own_columns, quoted
+from rfm_spark.ingest.reading import MALFORMED
 from rfm_spark.pipeline import gates
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.ingested import write_report
 from rfm_spark.pipeline.sources import fingerprint, naming_the_expression, open_source
 
-ROWS_PER_TASK = 2_000_000
+ROWS_PER_DAY = 2_000_000
 """A day with more accepted rows is shared between several tasks."""
+ROWS_PER_TASK = 150_000
+"""Rows that a task groups at a time, where they are of several days: their keys fit the caches."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,19 @@ class Batch:
     def tasks_by_day(self) -> Mapping[date, int]:
         """How many tasks share a day, for the days that are too large for one."""
         days = self.tally.accepted_by_day()
-        return {day: ceil(n / ROWS_PER_TASK) for day, n in days.items() if n > ROWS_PER_TASK}
+        return {day: ceil(n / ROWS_PER_DAY) for day, n in days.items() if n > ROWS_PER_DAY}
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks group the rows of all days; days are spread over them by their hash."""
+        days = self.tally.accepted_by_day()
+        shares = sum(self.tasks_by_day.get(day, 1) for day in days)
+        return max(1, min(ceil(sum(days.values()) / ROWS_PER_TASK), 2 * shares))
+
+    @property
+    def by_day(self) -> DataFrame:
+        """The accepted rows, brought together by day."""
+        return daily.accepted(self.cleaned, self.tasks, self.tasks_by_day)
 
 
 def open_log(context: Context, name: str, settings: Log) -> OpenLog:
@@ -100,11 +115,19 @@ def read_batch(context: Context, log: OpenLog, days: DayRange) -> Batch:
         context.timed(f"reading {log.name}"),
         naming_the_expression(log.name, log.rows, log.expressions),
     ):
-        counted = measures.measured(cleaned, cleaning.computed_columns(log.mapping))
-        tally = measures.Tally.of(counted.collect())
+        tally = _tally(log, cleaned, context.settings.amount_scale)
     context.display.note(f"{log.name}: {tally.rows_of('read'):,} rows read")
     gates.few_rejects(context, log.name, tally)
     return Batch(log, cleaned, tally, days.first or tally.first_day(), days.last)
+
+
+def _tally(log: OpenLog, cleaned: DataFrame, scale: int) -> measures.Tally:
+    evaluated = cleaning.computed_columns(log.mapping)
+    rounds = cleaning.may_round(log.mapping, scale)
+    rows = measures.measured(cleaned, scale, evaluated, rounds=rounds).collect()
+    if measures.too_large(rows, scale):
+        rows = measures.measured(cleaned, scale, evaluated, rounds=rounds, exact=True).collect()
+    return measures.Tally.of(rows, scale)
 
 
 def events_of(context: Context, log: OpenLog, days: DayRange) -> DataFrame:
@@ -141,19 +164,48 @@ def cleaned_log(
     context: Context, log: OpenLog, days: DayRange, carried: Mapping[str, Column] | None = None
 ) -> DataFrame:
     """The rows of a range of days, from no more partitions of the log than may hold them."""
-    settings, further = log.settings, dict(carried or {})
+    further = dict(carried or {})
     rows = near_days(log, days)
-    cleaned = cleaning.clean(
-        rows.withColumns(further) if further else rows,
+    cleaned = _cleaned(context, log, rows.withColumns(further) if further else rows, tuple(further))
+    return cleaned.where(measures.in_days(days.first, days.last))
+
+
+def distinct_rows(context: Context, batch: Batch) -> DataFrame:
+    """The accepted rows of a batch by day, of those equal in every column of the source one.
+
+    Only the source's own columns are brought together; what follows from them is worked out
+    again, which costs less than to carry it along.
+    """
+    log = batch.log
+    own = {f"_own_{i}": name for i, name in enumerate(own_columns(log.rows))}
+    carried = {alias: quoted(name) for alias, name in own.items()}
+    rows = cleaned_log(context, log, DayRange(batch.first, batch.last), carried)
+    once = daily.distinct(daily.accepted(rows, batch.tasks, batch.tasks_by_day), list(own))
+    source = once.select(
+        *(F.col(name).alias(f"_rfm_{name}") for name in daily.BY_DAY),
+        *(F.col(alias).alias(name) for alias, name in own.items()),
+        F.lit(None).cast("string").alias(MALFORMED),
+    )
+    again = _cleaned(context, log, source, tuple(f"_rfm_{name}" for name in daily.BY_DAY))
+    return again.drop(*daily.BY_DAY).withColumnsRenamed(
+        {f"_rfm_{name}": name for name in daily.BY_DAY}
+    )
+
+
+def _cleaned(
+    context: Context, log: OpenLog, rows: DataFrame, carried: tuple[str, ...]
+) -> DataFrame:
+    settings = log.settings
+    return cleaning.clean(
+        rows,
         log.mapping,
         timestamp_format=settings.timestamp_format,
         amount_scale=context.settings.amount_scale,
         drop_refunds=log.name == "transactions" and context.settings.returns == "drop",
         log_date=settings.log_date,
         whole_row_identity=getattr(settings, "duplicates", None) == "whole_row",
-        carried=tuple(further),
+        carried=carried,
     )
-    return cleaned.where(measures.in_days(days.first, days.last))
 
 
 def write_rejects(context: Context, batch: Batch) -> None:
