@@ -1,41 +1,57 @@
 """Exact order statistics: which value stands at a rank, without any task seeing everybody.
 
-Two passes find it. The first brackets every wanted rank by an approximate quantile. The second
-counts: rows below a bracket as one number, rows inside it by value. Only the inside of a bracket
-is ever ordered, so it does not matter how good the approximation is; a rank that it misses is
-looked for among all values.
+Two passes find it. The first counts rows in buckets of nearly equal values, some percent wide. It
+tells in which bucket every rank lies, and where a bucket holds one value only, as it does for small
+whole numbers, which value that is. The second pass counts the rows of the other wanted buckets by
+value. Only the inside of a bucket is ever ordered.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-_SLACK = 3
-"""Ranks on either side of a bracket, in units of the sketch's own error."""
-FEW = 20_000
-"""A population so small that one task may order all of its values."""
+FEW = 5_000
+"""So few rows that their values may be told from each other in the first pass."""
+_BUCKETS_A_DOUBLING = 16
+_AT_ONE = 1 << 15
+"""Number of the bucket of 1: buckets of the smallest double are still above 0."""
+_NOT_A_NUMBER = 1 << 20
 
-Interval = tuple[float, float]
 Key = tuple[str, str, str]
 """A grouping by its name, one of its groups, and a metric."""
+_Cell = tuple[str, ...]
+"""One group of every grouping."""
 
-EVERYTHING: tuple[Interval, ...] = ((float("-inf"), float("inf")),)
-
-_KEY = ["grouping", "group", "metric"]
-_INTERVALS = "grouping string, group string, metric string, place int, low double, high double"
-_WANTED = "grouping string, group string, metric string, rank bigint"
+_GROUP = ["grouping", "group"]
+_BUCKET = ["metric", "bucket"]
+_ASKED = "grouping string, group string, metric int, bucket int, before bigint, rank bigint"
+_INSIDE = "metric int, bucket int, grouping string, group string"
 
 
 @dataclass(frozen=True)
-class Population:
-    """How many rows of a group have a value, and disjoint intervals that hold the wanted ranks."""
+class Bucket:
+    """Rows of nearly equal values, or of one value; a bucket of larger ones has a larger place."""
 
+    place: tuple[int, float]
     rows: int
-    intervals: tuple[Interval, ...] = EVERYTHING
+    least: float
+    most: float
+
+    @property
+    def is_one_value(self) -> bool:
+        """Whether all of its rows have the same value; NaN is one."""
+        return self.least == self.most or (math.isnan(self.least) and math.isnan(self.most))
+
+    def __add__(self, other: Bucket) -> Bucket:
+        """The rows of both, of the same place."""
+        least, most = min(self.least, other.least), max(self.most, other.most)
+        return Bucket(self.place, self.rows + other.rows, least, most)
 
 
 @dataclass(frozen=True)
@@ -47,104 +63,144 @@ class Standing:
     rows: int
 
 
-def populations(
+@dataclass(frozen=True)
+class Counted:
+    """How many rows have which values.
+
+    Args:
+        groupings: Their names, in the order of the groups of a cell.
+        cells: Cell and metric to buckets.
+    """
+
+    groupings: Sequence[str]
+    cells: Mapping[tuple[_Cell, str], Sequence[Bucket]]
+
+    @cached_property
+    def groups(self) -> Mapping[Key, Sequence[Bucket]]:
+        """The buckets of each group and metric, those of the smallest values first."""
+        found: dict[Key, dict[tuple[int, float], Bucket]] = {}
+        for (cell, metric), buckets in self.cells.items():
+            for grouping, group in zip(self.groupings, cell, strict=True):
+                own = found.setdefault((grouping, group, metric), {})
+                for bucket in buckets:
+                    known = own.get(bucket.place)
+                    own[bucket.place] = known + bucket if known else bucket
+        return {key: [own[place] for place in sorted(own)] for key, own in found.items()}
+
+    def rows(self, key: Key) -> int:
+        """Rows of a group that have a value of a metric."""
+        return sum(bucket.rows for bucket in self.groups.get(key, ()))
+
+    def holding(self, key: Key, ranks: Collection[int]) -> dict[int, tuple[Bucket, int]]:
+        """The bucket that holds each rank, 1 being the smallest, and the rows in those below it."""
+        found: dict[int, tuple[Bucket, int]] = {}
+        wanted = sorted(set(ranks))
+        below = 0
+        for bucket in self.groups.get(key, ()):
+            while wanted and wanted[0] <= below + bucket.rows:
+                found[wanted.pop(0)] = bucket, below
+            below += bucket.rows
+        if wanted:
+            raise ValueError(f"{key} has {below} rows, and none of rank {wanted[0]}")
+        return found
+
+
+def counted(
     frame: DataFrame,
     metrics: Mapping[str, Column],
-    probabilities: Mapping[str, Sequence[float]],
     groupings: Mapping[str, Column],
     *,
-    accuracy: int = 10_000,
-) -> dict[Key, Population]:
-    """Bracket the ranks near some probabilities, in one pass per grouping.
+    by_value: bool = False,
+) -> Counted:
+    """Count rows by buckets of their values, in one pass.
 
     Args:
         frame: The rows.
-        metrics: Name to numeric column; a null does not count.
-        probabilities: Metric to the shares of its rows at which ranks will be asked for.
+        metrics: Name to numeric column; a null does not count, NaN is the largest value.
         groupings: Name to text column; each of its values is a group.
-        accuracy: Of the sketch: it errs by one part in as many, a bracket holds some six. Fewer
-            parts are found faster, and leave more rows to be ordered in the second pass.
+        by_value: Tell each value from the next, for no more than :data:`FEW` rows.
     """
-    found: dict[Key, Population] = {}
-    for grouping, group in groupings.items() if metrics else ():
-        rows = frame.groupBy(group.alias("group")).agg(
-            *(F.count(column).alias(f"rows_{name}") for name, column in metrics.items()),
-            *(
-                F.percentile_approx(
-                    column.cast("double"), _around(probabilities[name], accuracy), accuracy
-                ).alias(f"ends_{name}")
-                for name, column in metrics.items()
-            ),
+    if not metrics:
+        return Counted(list(groupings), {})
+    cell = [f"cell_{i}" for i in range(len(groupings))]
+    further = ["value"] if by_value else []
+    rows = (
+        _stacked(frame, list(metrics.values()), groupings)
+        .groupBy(*cell, *_BUCKET, *further)
+        .agg(
+            F.count(F.lit(1)).alias("rows"),
+            F.min("value").alias("least"),
+            F.max("value").alias("most"),
         )
-        for row in rows.collect():
-            for name in metrics:
-                count, ends = row[f"rows_{name}"], row[f"ends_{name}"] or ()
-                intervals = EVERYTHING if count <= FEW else _merged(ends)
-                found[grouping, row["group"], name] = Population(count, intervals)
-    return found
+    )
+    names = list(metrics)
+    cells: dict[tuple[_Cell, str], list[Bucket]] = {}
+    for row in rows.collect():
+        place = row["bucket"], row["least"] if by_value else 0.0
+        bucket = Bucket(place, row["rows"], row["least"], row["most"])
+        key = tuple(row[name] for name in cell), names[row["metric"]]
+        cells.setdefault(key, []).append(bucket)
+    return Counted(list(groupings), cells)
 
 
 def standings(
     frame: DataFrame,
     metrics: Mapping[str, Column],
     groupings: Mapping[str, Column],
-    populations: Mapping[Key, Population],
+    known: Counted,
     ranks: Mapping[Key, Collection[int]],
 ) -> dict[tuple[Key, int], Standing]:
-    """The value at each wanted rank, 1 being the smallest; one pass over the rows.
+    """The value at each wanted rank, 1 being the smallest; at most one pass over the rows.
 
     Args:
         frame: The rows.
-        metrics: Name to numeric column; a null does not count.
+        metrics: Name to numeric column.
         groupings: Name to text column.
-        populations: Where to look, from :func:`populations` or all rows of a small group.
-        ranks: Which ranks, each between 1 and the rows of its population.
+        known: From :func:`counted`, of the same rows, metrics and groupings.
+        ranks: Which ranks, each between 1 and the rows of its group.
     """
-    wanted = {key: sorted(set(numbers)) for key, numbers in ranks.items() if numbers}
-    if not wanted:
-        return {}
-    intervals = {key: populations[key].intervals for key in wanted}
-    found = _standings(frame, metrics, groupings, intervals, wanted)
-    lost = {
-        key: [rank for rank in numbers if (key, rank) not in found]
-        for key, numbers in wanted.items()
-    }
-    lost = {key: numbers for key, numbers in lost.items() if numbers}
-    if lost:  # a sketch outside its own error bound: look among all values of that metric
-        found |= _standings(frame, metrics, groupings, dict.fromkeys(lost, EVERYTHING), lost)
+    found: dict[tuple[Key, int], Standing] = {}
+    open_ranks: dict[tuple[Key, int], tuple[Bucket, int]] = {}
+    for key, numbers in ranks.items():
+        for rank, (bucket, below) in known.holding(key, numbers).items():
+            if bucket.is_one_value:
+                found[key, rank] = Standing(bucket.least, below, bucket.rows)
+            else:
+                open_ranks[key, rank] = bucket, below
+    if open_ranks:
+        found |= _looked_up(frame, metrics, groupings, known, open_ranks)
     return found
 
 
-def _around(probabilities: Sequence[float], accuracy: int) -> list[float]:
-    slack = _SLACK / accuracy
-    return [min(1.0, max(0.0, p + side * slack)) for p in probabilities for side in (-1, 1)]
-
-
-def _merged(ends: Sequence[float]) -> tuple[Interval, ...]:
-    merged: list[Interval] = []
-    for low, high in sorted(zip(ends[::2], ends[1::2], strict=True)):
-        if merged and low <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(high, merged[-1][1]))
-        else:
-            merged.append((low, high))
-    return tuple(merged)
-
-
-def _standings(
+def _looked_up(
     frame: DataFrame,
     metrics: Mapping[str, Column],
     groupings: Mapping[str, Column],
-    intervals: Mapping[Key, Sequence[Interval]],
-    wanted: Mapping[Key, Sequence[int]],
+    known: Counted,
+    ranks: Mapping[tuple[Key, int], tuple[Bucket, int]],
 ) -> dict[tuple[Key, int], Standing]:
-    running = running_counts(frame, metrics, groupings, intervals)
-    asked = [(*key, rank) for key, numbers in wanted.items() for rank in numbers]
-    places = F.broadcast(frame.sparkSession.createDataFrame(asked, _WANTED))
-    stands = (F.col("rank") > F.col("below")) & (F.col("rank") <= F.col("below") + F.col("rows"))
-    rows = running.join(places, on=_KEY, how="inner").where(stands)
+    names = sorted({metric for (_, _, metric), _ in ranks}, key=list(metrics).index)
+    asked = [
+        (grouping, group, names.index(metric), bucket.place[0], below, rank)
+        for ((grouping, group, metric), rank), (bucket, below) in ranks.items()
+    ]
+    wanted = {row[:4] for row in asked}
+    inside = [
+        (*cell, names.index(metric), bucket.place[0], grouping, group)
+        for (cell, metric), buckets in known.cells.items()
+        for bucket in buckets
+        for grouping, group in zip(known.groupings, cell, strict=True)
+        if metric in names and (grouping, group, names.index(metric), bucket.place[0]) in wanted
+    ]
+    chosen = {name: metrics[name] for name in names}
+    running = running_counts(frame, chosen, groupings, inside)
+    places = F.broadcast(frame.sparkSession.createDataFrame(asked, _ASKED))
+    upto = F.col("before") + F.col("below")
+    stands = (F.col("rank") > upto) & (F.col("rank") <= upto + F.col("rows"))
+    rows = running.join(places, on=[*_GROUP, *_BUCKET], how="inner").where(stands)
     return {
-        ((row["grouping"], row["group"], row["metric"]), row["rank"]): Standing(
-            row["value"], row["below"], row["rows"]
+        ((row["grouping"], row["group"], names[row["metric"]]), row["rank"]): Standing(
+            row["value"], row["before"] + row["below"], row["rows"]
         )
         for row in rows.collect()
     }
@@ -154,44 +210,47 @@ def running_counts(
     frame: DataFrame,
     metrics: Mapping[str, Column],
     groupings: Mapping[str, Column],
-    intervals: Mapping[Key, Sequence[Interval]],
+    inside: Sequence[tuple[object, ...]],
 ) -> DataFrame:
-    """Every value inside an interval with the rows that have it and the rows below it.
+    """Every value inside some buckets, with the rows that have it and those below it there.
 
-    A window holds the distinct values of one interval of one metric in one group, no more.
+    A window holds the distinct values of one bucket of one metric in one group, no more.
+
+    Args:
+        frame: The rows.
+        metrics: Name to numeric column.
+        groupings: Name to text column.
+        inside: Groups of a cell, place of the metric, number of the bucket; then the grouping and
+            the group that they are counted for.
     """
-    table = [
-        (*key, place, low, high)
-        for key, places in intervals.items()
-        for place, (low, high) in enumerate(places)
-    ]
-    places = F.broadcast(frame.sparkSession.createDataFrame(table, _INTERVALS))
-    # A row counts for its own interval and, as one below it, for every higher one.
-    near = _stacked(frame, metrics, groupings).join(places, on=_KEY, how="inner")
-    near = near.where(F.col("value") <= F.col("high"))
-    inside = F.when(F.col("value") >= F.col("low"), F.col("value"))
-    keys = [*_KEY, "place"]
-    counts = near.groupBy(*keys, inside.alias("value")).agg(F.count(F.lit(1)).alias("rows"))
-    in_order = Window.partitionBy(*keys).orderBy(F.asc_nulls_first("value"))
-    before = in_order.rowsBetween(Window.unboundedPreceding, -1)
-    below = F.coalesce(F.sum("rows").over(before), F.lit(0))
-    return counts.withColumn("below", below).where(F.col("value").isNotNull())
+    cell = [f"cell_{i}" for i in range(len(groupings))]
+    schema = ", ".join(f"{name} string" for name in cell)
+    table = frame.sparkSession.createDataFrame(list(inside), f"{schema}, {_INSIDE}")
+    rows = _stacked(frame, list(metrics.values()), groupings)
+    near = rows.join(F.broadcast(table), on=[*cell, *_BUCKET], how="inner")
+    counts = near.groupBy(*_GROUP, *_BUCKET, "value").agg(F.count(F.lit(1)).alias("rows"))
+    in_order = Window.partitionBy(*_GROUP, *_BUCKET).orderBy("value")
+    below = F.sum("rows").over(in_order.rowsBetween(Window.unboundedPreceding, -1))
+    return counts.withColumn("below", F.coalesce(below, F.lit(0)))
 
 
 def _stacked(
-    frame: DataFrame, metrics: Mapping[str, Column], groupings: Mapping[str, Column]
+    frame: DataFrame, values: Sequence[Column], groupings: Mapping[str, Column]
 ) -> DataFrame:
-    each = F.array(
-        *(
-            F.struct(
-                F.lit(grouping).alias("grouping"),
-                group.alias("group"),
-                F.lit(metric).alias("metric"),
-                value.cast("double").alias("value"),
-            )
-            for grouping, group in groupings.items()
-            for metric, value in metrics.items()
-        )
+    """A row for every value that is not null: cell, metric, value, bucket."""
+    cell = [group.alias(f"cell_{i}") for i, group in enumerate(groupings.values())]
+    each = F.posexplode(F.array(*(value.cast("double") for value in values)))
+    stacked = frame.select(*cell, each.alias("metric", "value"))
+    return stacked.where(F.col("value").isNotNull()).withColumn("bucket", _bucket(F.col("value")))
+
+
+def _bucket(value: Column) -> Column:
+    """Number of a bucket; it grows with the value, as Java promises of its logarithm."""
+    doublings = F.ln(F.abs(value)) * F.lit(_BUCKETS_A_DOUBLING / math.log(2))
+    size = F.floor(F.least(doublings, F.lit(float(_AT_ONE)))).cast("int") + F.lit(_AT_ONE)
+    return (
+        F.when(F.isnan(value), F.lit(_NOT_A_NUMBER))
+        .when(value > 0, size)
+        .when(value < 0, -size)
+        .otherwise(F.lit(0))
     )
-    stacked = frame.select(F.explode(each).alias("one")).select("one.*")
-    return stacked.where(F.col("value").isNotNull())

@@ -17,12 +17,14 @@ ROOMS = {
     "activation",
     "mart",
 }
+EXACT = {"order_statistics", "smallest_units"}
 # What each part of the package may import from the rest of it.
 ALLOWED = {
     "errors": set(),
     "schemas": set(),
     "rules": {"schemas"},
     "order_statistics": set(),
+    "smallest_units": {"schemas"},
     "caller_settings": set(),
     "jdbc_drivers": set(),
     "config": {"schemas", "errors", "rules", "jdbc_drivers"},
@@ -31,7 +33,7 @@ ALLOWED = {
     "session": {"added_jars", "caller_settings", "delta_package", "errors", "jdbc_drivers"},
     "write_queue": {"added_jars"},
     "tables": {"schemas", "errors", "session", "write_queue"},
-    **{room: {"schemas", "errors", "rules", "jdbc_drivers", "order_statistics"} for room in ROOMS},
+    **{room: {"schemas", "errors", "rules", "jdbc_drivers", *EXACT} for room in ROOMS},
     "report": {"schemas", "errors"},
     "pipeline": {
         "added_jars",
@@ -43,7 +45,7 @@ ALLOWED = {
         "errors",
         "jdbc_drivers",
         "rules",
-        "order_statistics",
+        *EXACT,
         *ROOMS,
     },
     "display": set(),

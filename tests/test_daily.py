@@ -6,9 +6,9 @@ from datetime import date, datetime
 from decimal import Decimal
 
 import pytest
-from pyspark.sql import functions as F
 
 from rfm_spark.ingest import daily
+from rfm_spark.ingest.spread import spread
 from rfm_spark.session import run_settings
 
 ROWS = (
@@ -16,6 +16,8 @@ ROWS = (
     "order_id string, identity string, account_id string, reason string, order_key bigint, "
     "is_refund boolean"
 )
+
+WHOLE = spread({date(2024, 1, day): 1 for day in range(1, 32)})
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +37,7 @@ def rows(spark, *values):
                 *(int(order[1:]) if order and order[1:] else None, Decimal(amount) < 0),
             )
         )
-    return daily.accepted(spark.createDataFrame(records, ROWS))
+    return daily.accepted(spark.createDataFrame(records, ROWS), WHOLE)
 
 
 def facts(frame):
@@ -139,7 +141,6 @@ def test_copies_at_one_instant_leave_the_largest_amount_then_the_largest_order(s
 
 
 def test_of_rows_that_are_equal_as_a_whole_one_counts(spark) -> None:
-    whole = "struct(customer_id, instant, amount, order_id, account_id)"
     frame = rows(
         spark,
         ("a", "01 09:00", "5.00", "o1", None),
@@ -150,12 +151,26 @@ def test_of_rows_that_are_equal_as_a_whole_one_counts(spark) -> None:
         ("a", "01 09:01", "5.00", None, None),
         ("a", "02 09:00", "5.00", "o1", None),
         ("b", "01 09:00", "5.00", "o1", None),
-    ).withColumn("identity", F.expr(whole))
-    assert facts(daily.customer_daily(daily.distinct_entries(frame))) == {
+    )
+    names = [name for name in frame.columns if name != daily.TASK]
+    entries = daily.entries(daily.distinct(frame, names))
+    assert facts(daily.customer_daily(entries)) == {
         ("a", 1): (2, 2, Decimal("10.00"), 1, Decimal("-5.00")),
         ("a", 2): (1, 1, Decimal("5.00"), 0, Decimal("0.00")),
         ("b", 1): (1, 1, Decimal("5.00"), 0, Decimal("0.00")),
     }
+
+
+def test_units_of_money_add_up_to_what_decimals_do(spark) -> None:
+    frame = rows(
+        spark,
+        ("a", "01 09:00", "0.10", "o1", None),
+        ("a", "01 10:00", "0.20", "o1", None),
+        ("a", "01 11:00", "-11258999068426.24", "o2", None),
+        ("a", "01 12:00", "11258999068426.23", "o3", None),
+    )
+    entries = daily.entries(frame)
+    assert facts(daily.customer_daily(entries, units_of=2)) == facts(daily.customer_daily(entries))
 
 
 def balance_rows(spark, *values):
@@ -168,7 +183,7 @@ def balance_rows(spark, *values):
                 *(None, False),
             )
         )
-    return daily.accepted(spark.createDataFrame(records, ROWS))
+    return daily.accepted(spark.createDataFrame(records, ROWS), WHOLE)
 
 
 def test_the_last_balance_of_a_day_counts_in_whatever_order_rows_come(spark) -> None:

@@ -13,7 +13,6 @@ import pytest
 from pyspark.sql import functions as F
 from scipy import stats
 
-from rfm_spark import order_statistics
 from rfm_spark.insight import attributes as attribute_shares
 from rfm_spark.insight import figures, medians, pareto
 from rfm_spark.insight.comparison import (
@@ -96,8 +95,7 @@ def test_figures_have_the_same_bits_for_any_layout(customers) -> None:
 
 
 @pytest.mark.parametrize("few", [20_000, 5])
-def test_medians_are_exact_with_and_without_brackets(customers, crowd, monkeypatch, few) -> None:
-    monkeypatch.setattr(order_statistics, "FEW", few)
+def test_medians_are_exact_in_one_pass_and_in_two(customers, crowd, monkeypatch, few) -> None:
     monkeypatch.setattr(medians, "FEW", few)
     _, segments = groups_of(customers)
     found = medians.medians(customers, FEATURES, segments)

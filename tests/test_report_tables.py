@@ -16,7 +16,6 @@ from test_history import CONFIG, JUNE, LOG, MAP
 from rfm_spark.cli import main
 from rfm_spark.config import load_configuration
 from rfm_spark.display import JsonDisplay
-from rfm_spark.insight import revenue_curve as curves
 from rfm_spark.insight.revenue_curve import revenue_curve
 from rfm_spark.insight.sample import fair_sample, floor_of, quotas
 from rfm_spark.pipeline.execution import look
@@ -30,9 +29,7 @@ def curve_by_hand(amounts, steps):
     return [(top, sum(ordered[:top], Decimal(0))) for top in tops]
 
 
-@pytest.mark.parametrize("few", [20_000, 0], ids=["ordered at once", "bracketed first"])
-def test_the_revenue_curve_is_what_sorting_gives(spark, monkeypatch, few) -> None:
-    monkeypatch.setattr(curves, "FEW", few)
+def test_the_revenue_curve_is_what_sorting_gives(spark) -> None:
     amounts = [Decimal(n * 7919 % 211 - 20) + Decimal("0.25") * (n % 3) for n in range(300)]
     amounts += [Decimal("50.00")] * 60
     rows = [(n, amount) for n, amount in enumerate(amounts)]

@@ -14,7 +14,8 @@ from rfm_spark.features.aum import BalanceRules
 from rfm_spark.features.rfm import purchase_history
 from rfm_spark.features.state import balance_history
 from rfm_spark.ingest import daily
-from rfm_spark.pipeline import logs
+from rfm_spark.ingest import spread as spreading
+from rfm_spark.ingest.spread import spread
 from rfm_spark.scoring.cuts import Role, cut
 
 ROWS = (
@@ -34,14 +35,40 @@ def shuffles(frame, capsys) -> int:
     return len(re.findall(r"Exchange hashpartitioning|Exchange rangepart|Exchange Single", plan))
 
 
-@pytest.mark.parametrize("tasks", [None, {DAY: 7}])
-def test_the_log_is_shuffled_once_on_the_way_to_daily_facts(spark, capsys, tasks) -> None:
-    rows = daily.accepted(spark.createDataFrame([], ROWS), tasks)
+@pytest.mark.parametrize("rows_of_the_day", [10, 10 * spreading.ROWS_PER_SHARE])
+def test_the_log_is_shuffled_once_on_the_way_to_daily_facts(spark, capsys, rows_of_the_day) -> None:
+    rows = daily.accepted(spark.createDataFrame([], ROWS), spread({DAY: rows_of_the_day}))
     entries = daily.deduplicated_entries(rows)
     assert shuffles(daily.customer_daily(entries), capsys) == 1
+    once = daily.distinct(rows, [name for name in rows.columns if name != daily.TASK])
+    assert shuffles(daily.customer_daily(daily.entries(once), 2), capsys) == 1
     balances = daily.deduplicated_balances(rows, kind="flow")
     assert shuffles(daily.balance_daily(balances, kind="flow"), capsys) == 1
     assert shuffles(daily.contradicting_balances(rows), capsys) == 1
+
+
+def test_every_task_has_the_days_that_are_meant_for_it(spark) -> None:
+    """Small neighbours together, and a large day in parts that nobody else shares."""
+    rows = {DAY: 100_000, DAY + timedelta(1): 40_000, DAY + timedelta(2): 60_000}
+    rows |= {DAY + timedelta(5): 3_500_000, DAY + timedelta(6): 1}
+    over = spread(rows)
+    assert (over.places, over.shares) == ((0, 0, 1, 0, 0, 2, 6), (1, 1, 1, 1, 1, 4, 1))
+    facts = spark.range(2_000).select(
+        F.col("id").alias("customer_id"),
+        F.lit(None).alias("reason"),
+        F.explode(F.array(*map(F.lit, rows))).alias("activity_date"),
+    )
+    found = {
+        (row["place"], row["activity_date"])
+        for row in daily.accepted(facts, over)
+        .select(F.spark_partition_id().alias("place"), "activity_date")
+        .distinct()
+        .collect()
+    }
+    large = {(place, DAY + timedelta(5)) for place in range(2, 6)}
+    assert found == large | {
+        (0, DAY), (0, DAY + timedelta(1)), (1, DAY + timedelta(2)), (6, DAY + timedelta(6))
+    }  # fmt: skip
 
 
 def test_daily_facts_are_shuffled_once_on_the_way_to_features(spark, capsys) -> None:
@@ -64,7 +91,8 @@ def test_a_day_in_several_tasks_gives_the_same_facts(project, spark, monkeypatch
     span = ("--from", str(DAY), "--to", str(DAY + timedelta(days=6)))
     assert project.rfm("ingest", *span) == 0
     whole = (project.rows(spark, "customer_daily"), report(project, spark))
-    monkeypatch.setattr(logs, "ROWS_PER_TASK", 10)
+    monkeypatch.setattr(spreading, "ROWS_PER_SHARE", 10)
+    monkeypatch.setattr(spreading, "ROWS_PER_TASK", 10)
     assert project.rfm("ingest", *span) == 0
     assert (project.rows(spark, "customer_daily"), report(project, spark)) == whole
 

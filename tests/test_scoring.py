@@ -202,29 +202,38 @@ def test_edges_are_exact_where_the_sketch_is_not(spark) -> None:
     assert cuts["qcut"].edges == tuple(np.quantile(ordered, [0.25, 0.5, 0.75]))
 
 
-def test_a_sketch_that_lies_is_found_out(spark, monkeypatch) -> None:
-    def lying(_, metrics, *__):
-        key = ("everybody", "everybody", next(iter(metrics)))
-        return {key: order_statistics.Population(100, ((2.0, 3.0), (90.0, 91.0)))}
-
-    monkeypatch.setattr(order_statistics, "populations", lying)
-    assert cut_of(spark, range(1, 101), bins=4)[0].edges == (25, 50, 75)
+def test_ranks_are_found_among_values_of_any_size_and_sign(spark) -> None:
+    values = [-1e300, -2.0, -1.97, -1e-300, -0.0, 0.0, 1e-300, 0.01, 1.97, 2.0, 2.01, 5e307]
+    rows = [(value,) for value in (*values, float("inf"), float("nan"), None)]
+    frame = spark.createDataFrame(rows, "x double").repartition(3)
+    metrics, groupings = {"x": F.col("x")}, {"all": F.lit("all")}
+    key = ("all", "all", "x")
+    for by_value in (False, True):
+        known = order_statistics.counted(frame, metrics, groupings, by_value=by_value)
+        assert known.rows(key) == len(values) + 2
+        ranks = range(1, known.rows(key) + 1)
+        found = order_statistics.standings(frame, metrics, groupings, known, {key: ranks})
+        stands = [found[key, rank] for rank in ranks]
+        assert [s.value for s in stands[:-1]] == [*values, float("inf")]
+        assert np.isnan(stands[-1].value)
+        assert [(s.below, s.rows) for s in stands[3:7]] == [(3, 1), (4, 2), (4, 2), (6, 1)]
+    with pytest.raises(ValueError, match="none of rank 15"):
+        known.holding(key, [15])
 
 
 def test_no_task_sees_all_customers_while_edges_are_cut(spark, capsys) -> None:
-    """A window is over one bracket of one role, and nothing is gathered in a single task."""
+    """A window is over one bucket of one role, and nothing is gathered in a single task."""
     frame = customers(spark, [1.0])
-    key = ("everybody", "everybody", "frequency")
-    places = ((1.0, 2.0), (8.0, 9.0))
+    inside = [("everybody", 0, bucket, "everybody", "everybody") for bucket in (7, 9)]
     counts = order_statistics.running_counts(
-        frame, {"frequency": F.col("x")}, {"everybody": F.lit("everybody")}, {key: places}
+        frame, {"frequency": F.col("x")}, {"everybody": F.lit("everybody")}, inside
     )
     counts.explain()
     plan = capsys.readouterr().out
     windows = re.findall(r"windowspecdefinition\((.*)", plan)
     assert windows
     assert all(
-        re.match(r"grouping#\d+, group#\d+, metric#\d+, place#\d+, value", w) for w in windows
+        re.match(r"grouping#\d+, group#\d+, metric#\d+, bucket#\d+, value", w) for w in windows
     )
     assert "SinglePartition" not in plan
 

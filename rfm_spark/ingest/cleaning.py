@@ -96,9 +96,10 @@ def clean(
     """One row per source row, typed, with the reason it is rejected for.
 
     Columns: customer_id, instant, activity_date, amount, rounding, is_refund, order_key (the order
-    id in its own type), order_id (whole numbers as they are, all else as text), transaction_id, account_id, log_date, reason (null: accepted),
-    identity (what makes two rows the same; null: nothing does), each mapped column as text under
-    ``raw_<name>``, and ``raw_row`` where a row does not parse.
+    id in its own type), order_id (whole numbers as they are, all else as text), transaction_id,
+    account_id, log_date, reason (null: accepted), identity (what makes two rows the same; null:
+    nothing does), each mapped column as text under ``raw_<name>``, and ``raw_row`` where a row does
+    not parse.
 
     Args:
         source: The source's own columns, as ``reading.read_source`` gives them.

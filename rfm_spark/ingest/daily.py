@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Sequence
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import smallest_units
+from rfm_spark.ingest.spread import Spread
 from rfm_spark.schemas import BALANCE_COLUMNS
 
-_SHARE = "share_of_day"
-BY_DAY = ["activity_date", _SHARE]
-"""What rows are brought together by."""
-_DAY = [*BY_DAY, "customer_id"]
+TASK = "task"
+"""What rows are brought together by; every grouping that follows has it among its keys."""
+_DAY = [TASK, "activity_date", "customer_id"]
 _SUMS = ["lines", "purchase_amount", "refund_lines", "refund_amount"]
 _MONEY = ["purchase_amount", "refund_amount"]
 _DUPLICATE_SUMS = [
@@ -25,31 +24,21 @@ _DUPLICATE_SUMS = [
 ]
 
 
-def accepted(
-    cleaned: DataFrame, tasks: int, tasks_by_day: Mapping[date, int] | None = None
-) -> DataFrame:
+def accepted(cleaned: DataFrame, over: Spread) -> DataFrame:
     """The rows that broke no rule, brought together by day: the one shuffle of the log.
-
-    A day that is too large for one task is shared between several by a hash of the customer. The
-    share is a key of every grouping that follows, so that none of them shuffles again.
 
     Args:
         cleaned: From ``cleaning.clean``.
-        tasks: How many tasks the days are spread over.
-        tasks_by_day: Number of shares of a day, where it is more than one.
+        over: Which task gets which day.
     """
     rows = cleaned.where(F.col("reason").isNull())
-    if not tasks_by_day:  # a constant among the keys would make every grouping shuffle again
-        return rows.withColumn(_SHARE, F.lit(0).cast("bigint")).repartition(tasks, "activity_date")
-    pairs = [F.lit(value) for item in tasks_by_day.items() for value in item]
-    shares = F.coalesce(F.try_element_at(F.create_map(*pairs), "activity_date"), F.lit(1))
-    share = F.pmod(F.xxhash64("customer_id"), shares.cast("bigint"))
-    return rows.withColumn(_SHARE, share).repartition(tasks, *BY_DAY)
+    key = over.key(cleaned.sparkSession, F.col("activity_date"), F.col("customer_id"))
+    return rows.withColumn(TASK, key).repartition(over.tasks, TASK)
 
 
 def distinct(transactions: DataFrame, columns: Sequence[str]) -> DataFrame:
-    """Of the rows of a day that are equal in the given columns one, without further columns."""
-    keys = [*BY_DAY, *columns]
+    """Of the rows of a task that are equal in the given columns one, without further columns."""
+    keys = [TASK, *columns]
     return transactions.groupBy(*keys).agg(F.lit(1).alias("_")).select(*keys)
 
 
@@ -119,7 +108,7 @@ def customer_daily(entries: DataFrame, units_of: int | None = None) -> DataFrame
         by_order.withColumn("orders", orders)
         .groupBy(*_DAY)
         .agg(*(F.sum(name).alias(name) for name in ["orders", *_SUMS]))
-        .drop(_SHARE)
+        .drop(TASK)
     )
     if units_of is None:
         return by_customer

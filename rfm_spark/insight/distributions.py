@@ -91,8 +91,7 @@ def _correlation(one: str, other: str) -> Column:
 def _quantiles(customers: DataFrame, counts: dict[str, int]) -> dict[tuple[str, int], float]:
     metrics = {name: F.col(name) for name, count in counts.items() if count}
     groupings = {_ALL: F.lit(_ALL)}
-    near = dict.fromkeys(metrics, QUANTILES)
-    known = order_statistics.populations(customers, metrics, near, groupings)
+    known = order_statistics.counted(customers, metrics, groupings)
     ranks = {(_ALL, _ALL, n): {_rank(q, counts[n]) for q in QUANTILES} for n in metrics}
     found = order_statistics.standings(customers, metrics, groupings, known, ranks)
     return {(key[2], rank): standing.value for (key, rank), standing in found.items()}

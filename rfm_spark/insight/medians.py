@@ -9,11 +9,10 @@ from pyspark.sql import functions as F
 
 from rfm_spark import order_statistics
 from rfm_spark.insight.figures import Group, together
-from rfm_spark.order_statistics import FEW, Key, Population
+from rfm_spark.order_statistics import FEW, Key
 from rfm_spark.schemas import KINDS
 
 EVERYBODY = "everybody"
-_ACCURACY = 1_000
 
 
 def medians(
@@ -39,12 +38,8 @@ def medians(
     metrics = {name: F.col(name) for name in features}
     groupings = {kind: F.col(column) for kind, column in KINDS.items()}
     groupings[EVERYBODY] = F.lit(EVERYBODY)
-    places = {key: Population(count) for key, count in counts.items()}
-    if max(counts.values(), default=0) > FEW:
-        halves = {name: [0.5] for name in features}
-        places |= order_statistics.populations(
-            customers, metrics, halves, groupings, accuracy=_ACCURACY
-        )
+    is_few = max(counts.values(), default=0) <= FEW
+    places = order_statistics.counted(customers, metrics, groupings, by_value=is_few)
     ranks = {key: {(n + 1) // 2, n // 2 + 1} for key, n in counts.items() if n}
     found = order_statistics.standings(customers, metrics, groupings, places, ranks)
     return {

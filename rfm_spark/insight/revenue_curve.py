@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark import order_statistics
-from rfm_spark.order_statistics import FEW, Key, Population
+from rfm_spark.order_statistics import Key
 
 _KEY: Key = ("all", "all", "monetary")
 
@@ -27,24 +27,17 @@ def revenue_curve(customers: DataFrame, *, steps: int) -> list[tuple[int, Decima
     Returns:
         Customers and revenue, from one customer (or the first step) to all; none without customers.
     """
-    everybody = customers.where(F.col("monetary").isNotNull()).count()
+    metrics, groupings = {"monetary": F.col("monetary")}, {"all": F.lit("all")}
+    known = order_statistics.counted(customers, metrics, groupings)
+    everybody = known.rows(_KEY)
     if not everybody:
         return []
     tops = sorted({-(-everybody * step // steps) for step in range(1, steps + 1)} | {1})
-    values = _amounts(customers, everybody, [everybody - top + 1 for top in tops])
+    ranks = [everybody - top + 1 for top in tops]
+    found = order_statistics.standings(customers, metrics, groupings, known, {_KEY: ranks})
+    values = [found[_KEY, rank].value for rank in ranks]
     sums = _sums(customers, sorted(set(values)))
     return _added_up(tops, values, sums)
-
-
-def _amounts(customers: DataFrame, everybody: int, ranks: Sequence[int]) -> list[float]:
-    """The amounts at some ranks, 1 being the smallest."""
-    metrics, groupings = {"monetary": F.col("monetary")}, {"all": F.lit("all")}
-    places = {_KEY: Population(everybody)}
-    if everybody > FEW:
-        halves = {"monetary": [(rank - 0.5) / everybody for rank in ranks]}
-        places = order_statistics.populations(customers, metrics, halves, groupings)
-    found = order_statistics.standings(customers, metrics, groupings, places, {_KEY: ranks})
-    return [found[_KEY, rank].value for rank in ranks]
 
 
 def _sums(

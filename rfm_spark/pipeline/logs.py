@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from math import ceil
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -17,15 +16,11 @@ from rfm_spark.ingest import cleaning, daily, measures
 from rfm_spark.ingest.days import DayRange, moved
 from rfm_spark.ingest.mapping import check_log_date, check_pattern, own_columns, quoted
 from rfm_spark.ingest.reading import MALFORMED
+from rfm_spark.ingest.spread import Spread, spread
 from rfm_spark.pipeline import gates
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.ingested import write_report
 from rfm_spark.pipeline.sources import fingerprint, naming_the_expression, open_source
-
-ROWS_PER_DAY = 2_000_000
-"""A day with more accepted rows is shared between several tasks."""
-ROWS_PER_TASK = 150_000
-"""Rows that a task groups at a time, where they are of several days: their keys fit the caches."""
 
 
 @dataclass(frozen=True)
@@ -63,22 +58,14 @@ class Batch:
         return f"BETWEEN DATE'{self.first}' AND DATE'{self.last}'"
 
     @property
-    def tasks_by_day(self) -> Mapping[date, int]:
-        """How many tasks share a day, for the days that are too large for one."""
-        days = self.tally.accepted_by_day()
-        return {day: ceil(n / ROWS_PER_DAY) for day, n in days.items() if n > ROWS_PER_DAY}
-
-    @property
-    def tasks(self) -> int:
-        """How many tasks group the rows of all days; days are spread over them by their hash."""
-        days = self.tally.accepted_by_day()
-        shares = sum(self.tasks_by_day.get(day, 1) for day in days)
-        return max(1, min(ceil(sum(days.values()) / ROWS_PER_TASK), 2 * shares))
+    def over(self) -> Spread:
+        """Which task groups the rows of which day."""
+        return spread(self.tally.accepted_by_day())
 
     @property
     def by_day(self) -> DataFrame:
         """The accepted rows, brought together by day."""
-        return daily.accepted(self.cleaned, self.tasks, self.tasks_by_day)
+        return daily.accepted(self.cleaned, self.over)
 
 
 def open_log(context: Context, name: str, settings: Log) -> OpenLog:
@@ -180,16 +167,13 @@ def distinct_rows(context: Context, batch: Batch) -> DataFrame:
     own = {f"_own_{i}": name for i, name in enumerate(own_columns(log.rows))}
     carried = {alias: quoted(name) for alias, name in own.items()}
     rows = cleaned_log(context, log, DayRange(batch.first, batch.last), carried)
-    once = daily.distinct(daily.accepted(rows, batch.tasks, batch.tasks_by_day), list(own))
+    once = daily.distinct(daily.accepted(rows, batch.over), list(own))
     source = once.select(
-        *(F.col(name).alias(f"_rfm_{name}") for name in daily.BY_DAY),
+        daily.TASK,
         *(F.col(alias).alias(name) for alias, name in own.items()),
         F.lit(None).cast("string").alias(MALFORMED),
     )
-    again = _cleaned(context, log, source, tuple(f"_rfm_{name}" for name in daily.BY_DAY))
-    return again.drop(*daily.BY_DAY).withColumnsRenamed(
-        {f"_rfm_{name}": name for name in daily.BY_DAY}
-    )
+    return _cleaned(context, log, source, (daily.TASK,))
 
 
 def _cleaned(

@@ -59,9 +59,8 @@ def cut(
         return {}
     metrics = {name: F.col(role.feature) for name, role in roles.items()}
     everybody = {_EVERYBODY: F.lit(_EVERYBODY)}
-    near = {name: [j / role.bins for j in range(1, role.bins)] for name, role in roles.items()}
-    known = order_statistics.populations(purchasers, metrics, near, everybody)
-    customers = {name: known[_key(name)].rows if _key(name) in known else 0 for name in roles}
+    known = order_statistics.counted(purchasers, metrics, everybody)
+    customers = {name: known.rows(_key(name)) for name in roles}
     wanted = {
         name: positions(role.method, customers[name], role.bins) for name, role in roles.items()
     }
