@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 from pyspark.errors import PySparkException
@@ -116,6 +116,14 @@ def run_settings(spark: SparkSession, timezone: str) -> Iterator[None]:
     }
     with temporarily(spark, wanted):
         yield
+
+
+def many_groups(spark: SparkSession) -> AbstractContextManager[None]:
+    """For a while, aggregates are planned for nearly as many groups as rows.
+
+    Spark would ask a small map first, in which such a row is hardly ever found.
+    """
+    return temporarily(spark, {"spark.sql.codegen.aggregate.map.twolevel.enabled": "false"})
 
 
 @contextmanager

@@ -6,22 +6,53 @@ faster, and as exact, as long as the numbers fit. Whoever adds asks :func:`fit` 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from rfm_spark.schemas import MONEY_DIGITS
 
+T = TypeVar("T")
 MOST = 2**50
 """Units up to which a double tells each from the next after a division and a multiplication by a
 power of ten (each rounds by at most 2^-53 of the number, Goldberg 1991)."""
 _LARGEST_LONG = 2**63 - 1
 _LOW_BITS = 24
+_BEYOND = "an amount is too large to be counted in its smallest units"
 
 
 def units(amount: Column, scale: int) -> Column:
     """Units of an amount with ``scale`` decimals, as bigint; null for null and beyond ``MOST``."""
     number = amount.cast("double") * F.lit(float(10**scale))
     return F.when(F.abs(number) <= MOST, F.rint(number).cast("bigint"))
+
+
+def units_or_error(amount: Column, scale: int) -> Column:
+    """The same, but what is beyond ``MOST`` fails: see :func:`as_longs_if_they_fit`."""
+    return F.when(amount.isNotNull(), F.coalesce(units(amount, scale), F.raise_error(_BEYOND)))
+
+
+def parts_or_error(value: Column, decimals: int) -> Column:
+    """The same of a double, rounded to so many decimals, up to where a bigint ends."""
+    number = F.rint(value * F.lit(float(10**decimals)))
+    fits = F.when(F.abs(number) < float(2**62), number.cast("bigint"))
+    return F.when(value.isNotNull(), F.coalesce(fits, F.raise_error(_BEYOND)))
+
+
+def as_longs_if_they_fit(run: Callable[[bool], T]) -> T:
+    """What a function gives that adds as longs (True), or else as decimals, which always fit.
+
+    Args:
+        run: Fails as a whole, with nothing done, where an amount or a sum is too large for a long.
+    """
+    try:
+        return run(True)
+    except Exception as error:
+        if _BEYOND not in str(error) and "ARITHMETIC_OVERFLOW" not in str(error):
+            raise
+        return run(False)
 
 
 def money(count: Column, scale: int) -> Column:

@@ -247,7 +247,8 @@ def test_states_of_consecutive_dates_equal_those_counted_anew(
             rules,
             "hash",
         )
-        anew = rows_of(counted_anew(history), snapshot)
+        anew = rows_of(counted_anew(history, None), snapshot)
+        assert rows_of(counted_anew(history, 2), snapshot) == anew
         if state is not None:
             earlier = earlier_state(
                 history,
@@ -257,7 +258,8 @@ def test_states_of_consecutive_dates_equal_those_counted_anew(
                 of=snapshot - timedelta(days=1),
                 first_day=first_day - timedelta(days=1) if first_day else None,
             )
-            assert rows_of(carried_on_state(history, earlier), snapshot) == anew, snapshot
+            carried = carried_on_state(history, earlier, draw.choice([None, 2]))
+            assert rows_of(carried, snapshot) == anew, snapshot
         before, state = facts, anew
 
 

@@ -159,22 +159,24 @@ def with_clusters(
     """
     scaled = scaled_names(space)
     placed = in_space(customers, space, "*")
-    squared = F.array(*squared_distances([F.col(name) for name in scaled], centroids))
-    ordered = placed.withColumn("_squared", squared).withColumn(
-        "_ordered", F.sort_array("_squared")
-    )
-    nearest = F.element_at("_ordered", 1)
-    place = F.array_position("_squared", nearest).cast("int")
+    distances = squared_distances([F.col(name) for name in scaled], centroids)
+    nearest, squared = F.col("_nearest"), F.col("_squared")
+    place = F.array_position(squared, nearest).cast("int")
     margin = F.lit(None).cast("double")
     if len(numbers) > 1:
-        margin = F.sqrt(F.element_at("_ordered", 2)) - F.sqrt(nearest)
-    return ordered.withColumns(
-        {
-            "cluster": F.element_at(F.array(*(F.lit(number) for number in numbers)), place),
-            "distance": F.sqrt(nearest),
-            "margin": margin,
-        }
-    ).drop("_squared", "_ordered", *scaled)
+        margin = F.sqrt(F.element_at(F.sort_array(squared), 2)) - F.sqrt(nearest)
+    found = {"_squared": F.array(*distances), "_nearest": least(distances)}
+    return (
+        placed.withColumns(found)
+        .withColumns(
+            {
+                "cluster": F.element_at(F.array(*(F.lit(number) for number in numbers)), place),
+                "distance": F.sqrt(nearest),
+                "margin": margin,
+            }
+        )
+        .drop("_squared", "_nearest", *scaled)
+    )
 
 
 def named(cluster: Column, model: Model) -> Column:

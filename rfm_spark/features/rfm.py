@@ -7,12 +7,15 @@ from datetime import date
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from rfm_spark import smallest_units
 from rfm_spark.schemas import STATE_AMOUNTS, STATE_COUNTS
 
 WINDOW_SUMS = (*STATE_COUNTS, *STATE_AMOUNTS)
 
 
-def purchase_history(daily: DataFrame, *, snapshot_date: date, first_day: date | None) -> DataFrame:
+def purchase_history(
+    daily: DataFrame, *, snapshot_date: date, first_day: date | None, units_of: int | None = None
+) -> DataFrame:
     """What each customer did before the snapshot date.
 
     First and last purchase day look at all history; sums at the window, which ends the day before
@@ -24,6 +27,8 @@ def purchase_history(daily: DataFrame, *, snapshot_date: date, first_day: date |
         daily: ``customer_daily``.
         snapshot_date: The day after the last day counted.
         first_day: First day of the window; None for all history.
+        units_of: Decimals of money, to add it up in its smallest units: faster, and an error where
+            amounts are too large for that.
 
     Returns:
         One row per customer with a transaction before the snapshot date: customer_id,
@@ -39,8 +44,9 @@ def purchase_history(daily: DataFrame, *, snapshot_date: date, first_day: date |
         is_purchase().cast("bigint").alias("purchase_days"),
         *(F.when(in_window, column).otherwise(0).alias(name) for name, column in summed().items()),
     )
-    return (
-        facts.repartition("customer_id")
+    history = (
+        in_units(facts, units_of)
+        .repartition("customer_id")
         .groupBy("customer_id")
         .agg(
             F.count(F.lit(1)).alias("history_rows"),
@@ -49,6 +55,25 @@ def purchase_history(daily: DataFrame, *, snapshot_date: date, first_day: date |
             F.max("purchase_day").alias("last_activity_date"),
             *(F.sum(name).alias(name) for name in WINDOW_SUMS),
         )
+    )
+    return in_money(history, units_of)
+
+
+def in_units(facts: DataFrame, units_of: int | None) -> DataFrame:
+    """Amounts in their smallest units; as they are where ``units_of`` is None."""
+    if units_of is None:
+        return facts
+    return facts.withColumns(
+        {name: smallest_units.units_or_error(F.col(name), units_of) for name in STATE_AMOUNTS}
+    )
+
+
+def in_money(facts: DataFrame, units_of: int | None) -> DataFrame:
+    """The reverse of :func:`in_units`."""
+    if units_of is None:
+        return facts
+    return facts.withColumns(
+        {name: smallest_units.money(F.col(name), units_of) for name in STATE_AMOUNTS}
     )
 
 

@@ -11,7 +11,7 @@ from datetime import date
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from rfm_spark.features.rfm import WINDOW_SUMS, is_purchase, summed
+from rfm_spark.features.rfm import WINDOW_SUMS, in_money, in_units, is_purchase, summed
 
 _SIGN = "sign"
 
@@ -58,7 +58,11 @@ def net_purchase_changes(changes: DataFrame, *, before: date, first_day: date | 
 
 
 def updated_purchases(
-    state: DataFrame, changes: DataFrame | None, entered: DataFrame, left: DataFrame | None
+    state: DataFrame,
+    changes: DataFrame | None,
+    entered: DataFrame,
+    left: DataFrame | None,
+    units_of: int | None = None,
 ) -> DataFrame:
     """Purchase history carried from one snapshot date to a later one.
 
@@ -71,6 +75,7 @@ def updated_purchases(
         changes: From :func:`net_purchase_changes`; None where nothing changed.
         entered: Rows of ``customer_daily`` of the days between the two dates.
         left: Rows of the days that the window has left; None without a window.
+        units_of: As in ``rfm.purchase_history``.
 
     Returns:
         The columns of ``rfm.purchase_history``, and is_unsure.
@@ -97,7 +102,8 @@ def updated_purchases(
     for part in parts[1:]:
         union = union.unionByName(part.select("customer_id", *counted, *days))
     together = (
-        union.repartition("customer_id")
+        in_units(union, units_of)
+        .repartition("customer_id")
         .groupBy("customer_id")
         .agg(
             *(F.sum(name).alias(name) for name in counted),
@@ -112,7 +118,7 @@ def updated_purchases(
     first, is_first_unsure = _end("first")
     last, is_last_unsure = _end("last")
     has_purchase = F.col("purchase_days") > 0
-    return together.select(
+    return in_money(together, units_of).select(
         "customer_id",
         "history_rows",
         "purchase_days",

@@ -117,11 +117,24 @@ def customer_daily(entries: DataFrame, units_of: int | None = None) -> DataFrame
     )
 
 
-def stored_sums(daily: DataFrame) -> DataFrame:
-    """Rows and money per business day, from ``customer_daily``."""
+def stored_sums(daily: DataFrame, units_of: int | None) -> DataFrame:
+    """Rows and money per business day, from ``customer_daily``.
+
+    Args:
+        daily: The table.
+        units_of: Decimals of money, to add it as ``high`` and ``low`` smallest units; an error
+            where an amount is too large. None: as ``amount``.
+    """
+    amount = F.col("purchase_amount") + F.col("refund_amount")
+    if units_of is None:
+        sums = {"amount": F.sum(amount)}
+    else:
+        counted = [smallest_units.units_or_error(F.col(name), units_of) for name in _MONEY]
+        high, low = smallest_units.high_and_low(counted[0] + counted[1])
+        sums = {"high": high, "low": low}
     return daily.groupBy("activity_date").agg(
         F.sum(F.col("lines") + F.col("refund_lines")).alias("rows"),
-        sum((F.sum(name) for name in _MONEY), F.lit(0)).alias("amount"),
+        *(total.alias(name) for name, total in sums.items()),
     )
 
 

@@ -98,7 +98,7 @@ class Tally:
         tally = cls(defaultdict(lambda: _NOTHING))
         for row in rows:
             measure = row["reason"] or "accepted"
-            amount = _amount(row, scale)
+            amount = amount_of(row, scale)
             tally.add(row["activity_date"], "read", row["rows"], amount)
             tally.add(row["activity_date"], measure, row["rows"], amount)
             if row["reason"] is None:
@@ -191,7 +191,8 @@ class Tally:
         ]
 
 
-def _amount(row: Row, scale: int) -> Decimal:
+def amount_of(row: Row, scale: int) -> Decimal:
+    """The sum in a row, as ``amount`` or as ``high`` and ``low`` smallest units."""
     if "amount" in row:
         exact: Decimal = row["amount"]
         return exact

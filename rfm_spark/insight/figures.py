@@ -11,11 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any, NamedTuple
 
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
+from rfm_spark import smallest_units
+
 _FINEST, _BITS_OF_A_SUM = 52, 62
+_DECIMALS_OF_A_DOUBLE = 8
 
 
 @dataclass(frozen=True)
@@ -93,33 +97,106 @@ class Group:
         return Group(self.customers + other.customers, self.revenue + other.revenue, sums)
 
 
-def exact_total(customers: DataFrame, name: str) -> Column:
-    """Sum of a numeric column; doubles are rounded to eight decimals before they are added up."""
-    type_ = customers.schema[name].dataType.simpleString()
-    exact = {"double": "decimal(38,8)", "float": "decimal(38,8)", "bigint": "decimal(20,0)"}
-    return F.sum(F.col(name).cast(exact.get(type_, type_)))
+@dataclass(frozen=True)
+class ExactSum:
+    """The exact sum of a numeric column; doubles are rounded to eight decimals before.
+
+    Args:
+        name: The column.
+        type: Its type, as Spark writes it.
+    """
+
+    name: str
+    type: str
+
+    @property
+    def decimals(self) -> int:
+        """Of the smallest unit that is added up."""
+        if self.type.startswith("decimal"):
+            return int(self.type.rstrip(")").split(",")[1])
+        return _DECIMALS_OF_A_DOUBLE if self.type in ("double", "float") else 0
+
+    def columns(self, *, as_longs: bool) -> list[Column]:
+        """What has to be aggregated; as longs it is an error where they do not fit."""
+        value = F.col(self.name)
+        if not as_longs:
+            exact = {"double": "decimal(38,8)", "float": "decimal(38,8)", "bigint": "decimal(20,0)"}
+            return [F.sum(value.cast(exact.get(self.type, self.type))).alias(f"total_{self.name}")]
+        if self.type.startswith("decimal"):
+            units = smallest_units.units_or_error(value, self.decimals)
+        elif self.decimals:
+            units = smallest_units.parts_or_error(value.cast("double"), self.decimals)
+        else:
+            units = value.cast("bigint")
+        high, low = smallest_units.high_and_low(units)
+        return [high.alias(f"high_{self.name}"), low.alias(f"low_{self.name}")]
+
+    def of(self, row: Row) -> Decimal:
+        """The sum in an aggregated row; 0 where there was nothing to add."""
+        if f"total_{self.name}" in row:
+            return Decimal(row[f"total_{self.name}"] or 0)
+        units = smallest_units.joined(row[f"high_{self.name}"], row[f"low_{self.name}"])
+        return Decimal(units).scaleb(-self.decimals)
 
 
-def exact_mean(customers: DataFrame, name: str) -> Column:
-    """Mean of a numeric column from its exact sum; null without values."""
-    return exact_total(customers, name).cast("double") / F.nullif(F.count(name), F.lit(0))
+class Mean(NamedTuple):
+    """How many values there are, and their mean; None without any."""
+
+    rows: int
+    value: float | None
+
+    @classmethod
+    def of(cls, total: Decimal, rows: int) -> Mean:
+        """From the sum of so many values."""
+        return cls(rows, float(total) / rows if rows else None)
+
+
+def exact_sums(customers: DataFrame, names: Iterable[str]) -> list[ExactSum]:
+    """Sums of columns, by their types."""
+    return [ExactSum(name, customers.schema[name].dataType.simpleString()) for name in names]
+
+
+def means(
+    customers: DataFrame, names: Sequence[str], by: Sequence[str] = ()
+) -> dict[tuple[Any, ...], dict[str, Mean]]:
+    """Exact means of numeric columns for every group, in one pass."""
+    sums = exact_sums(customers, names)
+
+    def rows(as_longs: bool) -> list[Row]:
+        totals = [column for one in sums for column in one.columns(as_longs=as_longs)]
+        counts = [F.count(name).alias(f"count_{name}") for name in names]
+        return customers.groupBy(*by).agg(*totals, *counts).collect()
+
+    return {
+        tuple(row[name] for name in by): {
+            one.name: Mean.of(one.of(row), row[f"count_{one.name}"]) for one in sums
+        }
+        for row in smallest_units.as_longs_if_they_fit(rows)
+    }
 
 
 def frames(customers: DataFrame, features: Sequence[str]) -> dict[str, Frame]:
     """Center and unit of each feature, so that deviations lie between -1 and 1; one pass."""
-    row = customers.agg(
-        F.count(F.lit(1)).alias("_customers"),
-        *(exact_mean(customers, name).alias(f"mean_{name}") for name in features),
-        *(F.min(F.col(name).cast("double")).alias(f"least_{name}") for name in features),
-        *(F.max(F.col(name).cast("double")).alias(f"most_{name}") for name in features),
-    ).collect()[0]
+    sums = exact_sums(customers, features)
+
+    def only_row(as_longs: bool) -> Row:
+        row = customers.agg(
+            F.count(F.lit(1)).alias("_customers"),
+            *(column for one in sums for column in one.columns(as_longs=as_longs)),
+            *(F.count(name).alias(f"count_{name}") for name in features),
+            *(F.min(F.col(name).cast("double")).alias(f"least_{name}") for name in features),
+            *(F.max(F.col(name).cast("double")).alias(f"most_{name}") for name in features),
+        )
+        return row.collect()[0]
+
+    row = smallest_units.as_longs_if_they_fit(only_row)
     bits = min(_FINEST, _BITS_OF_A_SUM - int(row["_customers"]).bit_length())
-    return {name: _frame(row, name, 1 << bits) for name in features}
+    return {one.name: _frame(row, one, 1 << bits) for one in sums}
 
 
-def _frame(row: Row, name: str, steps: int) -> Frame:
-    center = row[f"mean_{name}"] or 0.0
-    ends = (row[f"least_{name}"], row[f"most_{name}"])
+def _frame(row: Row, total: ExactSum, steps: int) -> Frame:
+    center = float(total.of(row)) / max(row[f"count_{total.name}"], 1)
+    ends = (row[f"least_{total.name}"], row[f"most_{total.name}"])
     unit = max((abs(end - center) for end in ends if end is not None), default=0.0)
     return Frame(center, unit or 1.0, steps)
 
@@ -134,20 +211,26 @@ def groups(
         by: Those columns; each combination of their values is a group.
         frames: Feature to center and unit.
     """
-    columns = [F.count(F.lit(1)).alias("_customers"), F.sum("monetary").alias("_revenue")]
+    sums = exact_sums(customers, dict.fromkeys(["monetary", *frames]))
+    columns = [F.count(F.lit(1)).alias("_customers")]
     for name, frame in frames.items():
-        value = F.col(name)
-        deviation = (value.cast("double") - F.lit(frame.center)) / F.lit(frame.unit)
+        value = F.col(f"_double_{name}")
+        deviation = (value - F.lit(frame.center)) / F.lit(frame.unit)
         columns += [
             F.count(value).alias(f"count_{name}"),
-            F.min(value.cast("double")).alias(f"least_{name}"),
-            F.max(value.cast("double")).alias(f"most_{name}"),
-            exact_total(customers, name).alias(f"total_{name}"),
+            F.min(value).alias(f"least_{name}"),
+            F.max(value).alias(f"most_{name}"),
             F.sum(_in_steps(deviation, frame)).alias(f"deviations_{name}"),
             F.sum(_in_steps(deviation * deviation, frame)).alias(f"squares_{name}"),
         ]
-    rows = customers.groupBy(*by).agg(*columns).collect()
-    return {tuple(row[name] for name in by): _group(row, frames) for row in rows}
+    as_doubles = {f"_double_{name}": F.col(name).cast("double") for name in frames}
+
+    def rows(as_longs: bool) -> list[Row]:
+        totals = [column for one in sums for column in one.columns(as_longs=as_longs)]
+        return customers.withColumns(as_doubles).groupBy(*by).agg(*columns, *totals).collect()
+
+    found = smallest_units.as_longs_if_they_fit(rows)
+    return {tuple(row[name] for name in by): _group(row, frames, sums) for row in found}
 
 
 def added_up(parts: Mapping[tuple[str, ...], Group], place: int) -> dict[str, Group]:
@@ -167,19 +250,20 @@ def together(parts: Iterable[Group]) -> Group:
     return first
 
 
-def _group(row: Row, frames: Mapping[str, Frame]) -> Group:
+def _group(row: Row, frames: Mapping[str, Frame], totals: Sequence[ExactSum]) -> Group:
+    total = {one.name: one.of(row) for one in totals}
     sums = {
         name: Sums(
             row[f"count_{name}"],
             row[f"least_{name}"],
             row[f"most_{name}"],
-            Decimal(row[f"total_{name}"] or 0),
+            total[name],
             Fraction(row[f"deviations_{name}"] or 0, frame.steps),
             Fraction(row[f"squares_{name}"] or 0, frame.steps),
         )
         for name, frame in frames.items()
     }
-    return Group(row["_customers"], row["_revenue"], sums)
+    return Group(row["_customers"], total["monetary"], sums)
 
 
 def _in_steps(value: Column, frame: Frame) -> Column:

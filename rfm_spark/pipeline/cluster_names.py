@@ -12,7 +12,7 @@ from rfm_spark.clustering.material import Material
 from rfm_spark.clustering.model import Model, with_clusters
 from rfm_spark.clustering.naming import is_name_of
 from rfm_spark.errors import ModelError
-from rfm_spark.insight.figures import exact_mean
+from rfm_spark.insight.figures import means
 from rfm_spark.pipeline.context import Context
 from rfm_spark.rules import NO_PURCHASE
 from rfm_spark.schemas import SCORE_COLUMNS, WHOLE_FEATURES
@@ -41,15 +41,17 @@ def members_of(context: Context, material: Material, centroids: Centroids) -> di
     places = range(len(centroids))
     labelled = with_clusters(material.customers, material.space, places, centroids)
     named = context.rule_map.features
-    means = [exact_mean(labelled, name).alias(name) for name in ["rfm_score", *_SCORES, *named]]
+    names = list(dict.fromkeys(["rfm_score", *_SCORES, *named]))
     with context.timed("naming the clusters"):
-        rows = labelled.groupBy("cluster").agg(*means).collect()
+        found = means(labelled, names, ["cluster"])
     nobody = Members(0.0, [1.0] * len(_SCORES), dict.fromkeys(named))
     return dict.fromkeys(places, nobody) | {
-        row["cluster"]: Members(
-            row["rfm_score"], [row[name] for name in _SCORES], {name: row[name] for name in named}
+        cluster: Members(
+            own["rfm_score"].value or 0.0,
+            [own[name].value or 1.0 for name in _SCORES],
+            {name: own[name].value for name in named},
         )
-        for row in rows
+        for (cluster,), own in found.items()
     }
 
 

@@ -137,13 +137,14 @@ def _changes(context: Context, pinned: Pinned, since: object) -> DataFrame | Non
     return context.store.changes(pinned.name, since, pinned.version)
 
 
-def carried_on(history: History, earlier: Earlier) -> DataFrame:
-    """The state of a date from an earlier one."""
+def carried_on(history: History, earlier: Earlier, units_of: int | None) -> DataFrame:
+    """The state of a date from an earlier one; ``units_of`` as in ``rfm.purchase_history``."""
     purchases = updating.updated_purchases(
         earlier.state,
         earlier.net,
         _days(history.daily.frame, "activity_date", earlier.snapshot_date, history.snapshot_date),
         _left(history.daily.frame, "activity_date", history, earlier),
+        units_of,
     )
     if earlier.has_losses:
         before = F.col("activity_date") < F.lit(history.snapshot_date)

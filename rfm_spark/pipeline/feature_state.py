@@ -6,7 +6,9 @@ earlier state and the versions of the daily tables allow it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -16,27 +18,37 @@ from rfm_spark.ingest.measures import FORGOTTEN
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.earlier import carried_on, find_earlier
 from rfm_spark.pipeline.history import History, counted_anew
+from rfm_spark.session import many_groups
+from rfm_spark.smallest_units import as_longs_if_they_fit
 
 
 def current_state(context: Context, history: History) -> DataFrame:
     """Everybody's state as of the date; writes ``feature_state`` where updates are wanted."""
     if not context.settings.features.incremental:
-        return counted_anew(history)
+        return counted_anew(history, None)
     earlier, why = find_earlier(context, history)
     if earlier is not None:
         context.display.note(f"features carried on from {earlier.snapshot_date}")
-        stored = _stored(context, history, carried_on(history, earlier))
+        stored = _stored(context, history, partial(carried_on, history, earlier))
         why = _disagreement(context, history, stored)
         if why is None:
             return stored
     context.display.note(f"features counted anew: {why}")
-    return _stored(context, history, counted_anew(history))
+    return _stored(context, history, partial(counted_anew, history))
 
 
-def _stored(context: Context, history: History, state: DataFrame) -> DataFrame:
+def _stored(
+    context: Context, history: History, state_of: Callable[[int | None], DataFrame]
+) -> DataFrame:
     table = schemas.feature_state(context.customer_id_type(), context.settings.amount_scale)
-    rows = state.withColumn("snapshot_date", F.lit(history.snapshot_date))
-    context.write(table, rows, f"snapshot_date = DATE'{history.snapshot_date}'")
+
+    def write(as_longs: bool) -> None:
+        state = state_of(context.settings.amount_scale if as_longs else None)
+        rows = state.withColumn("snapshot_date", F.lit(history.snapshot_date))
+        context.write(table, rows, f"snapshot_date = DATE'{history.snapshot_date}'")
+
+    with many_groups(context.spark):
+        as_longs_if_they_fit(write)
     return _state_of(context, history.snapshot_date)
 
 

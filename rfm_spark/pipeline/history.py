@@ -58,11 +58,11 @@ def read_history(context: Context, *, snapshot_date: date, first_day: date | Non
     return History(snapshot_date, first_day, daily, balances, rules, digest(counted))
 
 
-def counted_anew(history: History) -> DataFrame:
-    """The state of a date from all its history."""
+def counted_anew(history: History, units_of: int | None) -> DataFrame:
+    """The state of a date from all its history; ``units_of`` as in ``rfm.purchase_history``."""
     snapshot_date, first_day = history.snapshot_date, history.first_day
     purchases = purchase_history(
-        history.daily.frame, snapshot_date=snapshot_date, first_day=first_day
+        history.daily.frame, snapshot_date=snapshot_date, first_day=first_day, units_of=units_of
     )
     balances = None
     if history.balances is not None and history.rules is not None:

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 
-from pyspark.sql import DataFrame, Observation
+from pyspark.sql import DataFrame, Observation, Row
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
 from rfm_spark.config.sources import Balances, Transactions
 from rfm_spark.errors import DataError
-from rfm_spark.ingest import daily
+from rfm_spark.ingest import daily, measures
 from rfm_spark.ingest.days import DayRange, missing_ranges
 from rfm_spark.pipeline import gates
 from rfm_spark.pipeline.context import Context
@@ -26,6 +26,8 @@ from rfm_spark.pipeline.logs import (
     write_rejects,
 )
 from rfm_spark.pipeline.sources import naming_the_expression
+from rfm_spark.session import many_groups
+from rfm_spark.smallest_units import as_longs_if_they_fit
 
 _LOGS = ("transactions", "balances")
 
@@ -95,7 +97,10 @@ def _judged(context: Context, log: OpenLog, days: DayRange) -> Batch:
 def _publish(context: Context, batch: Batch) -> None:
     log = batch.log
     context.stage("publish", f"{log.name}, {batch.first} to {batch.last}")
-    with naming_the_expression(log.name, log.rows, log.expressions):
+    with (
+        naming_the_expression(log.name, log.rows, log.expressions),
+        many_groups(context.spark),
+    ):
         if log.name == "transactions":
             _write_transactions(context, batch)
         else:
@@ -145,9 +150,15 @@ def _write_transactions(context: Context, batch: Batch) -> None:
 
 def _stored(context: Context, where: str) -> Mapping[date, tuple[int, Decimal]]:
     """Rows and money per day as they were just written."""
+    scale = context.settings.amount_scale
+    written = context.store.read("customer_daily").where(F.expr(where))
+
+    def sums(as_longs: bool) -> list[Row]:
+        return daily.stored_sums(written, scale if as_longs else None).collect()
+
     with context.timed("comparing with what was read"):
-        sums = daily.stored_sums(context.store.read("customer_daily").where(F.expr(where)))
-        return {row["activity_date"]: (row["rows"], row["amount"]) for row in sums.collect()}
+        rows = as_longs_if_they_fit(sums)
+    return {row["activity_date"]: (row["rows"], measures.amount_of(row, scale)) for row in rows}
 
 
 def _balances(context: Context, batch: Batch) -> DataFrame:

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark.errors import DataError
-from rfm_spark.insight.figures import exact_mean
+from rfm_spark.insight.figures import means
 from rfm_spark.insight.revenue_curve import revenue_curve
 from rfm_spark.insight.sample import fair_sample, floor_of
 from rfm_spark.pipeline.context import Context
@@ -150,8 +150,11 @@ def _score_lines(customers: DataFrame, feature: str) -> list[records.ScoreLine]:
     """Mean of a feature by rfm_score, whose weights may make many: told to one decimal."""
     if feature not in customers.columns:
         return []
-    rows = customers.groupBy(F.round("rfm_score", 1).alias("score")).agg(
-        F.count(feature).alias("customers"), exact_mean(customers, feature).alias("mean")
-    )
-    lines = [records.ScoreLine(*row) for row in rows.collect() if row["score"] is not None]
+    by_score = customers.withColumn("_score", F.round("rfm_score", 1))
+    found = means(by_score, [feature], ["_score"])
+    lines = [
+        records.ScoreLine(score, *own[feature])
+        for (score,), own in found.items()
+        if score is not None
+    ]
     return sorted(lines, key=lambda line: line.rfm_score)
