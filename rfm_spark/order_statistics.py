@@ -15,12 +15,13 @@ from functools import cached_property
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import IntegralType
 
-FEW = 5_000
-"""So few rows that their values may be told from each other in the first pass."""
+_SMALL = 1 << 10
+"""Whole numbers up to this size have a bucket of their own."""
 _BUCKETS_A_DOUBLING = 16
 _AT_ONE = 1 << 15
-"""Number of the bucket of 1: buckets of the smallest double are still above 0."""
+"""Number of the bucket of 1: that of the smallest double is still above ``_SMALL``."""
 _NOT_A_NUMBER = 1 << 20
 
 Key = tuple[str, str, str]
@@ -36,9 +37,9 @@ _INSIDE = "metric int, bucket int, grouping string, group string"
 
 @dataclass(frozen=True)
 class Bucket:
-    """Rows of nearly equal values, or of one value; a bucket of larger ones has a larger place."""
+    """Rows of nearly equal values; a bucket of larger ones has a larger number."""
 
-    place: tuple[int, float]
+    number: int
     rows: int
     least: float
     most: float
@@ -49,9 +50,9 @@ class Bucket:
         return self.least == self.most or (math.isnan(self.least) and math.isnan(self.most))
 
     def __add__(self, other: Bucket) -> Bucket:
-        """The rows of both, of the same place."""
+        """The rows of both, of the same number."""
         least, most = min(self.least, other.least), max(self.most, other.most)
-        return Bucket(self.place, self.rows + other.rows, least, most)
+        return Bucket(self.number, self.rows + other.rows, least, most)
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,23 @@ class Counted:
     @cached_property
     def groups(self) -> Mapping[Key, Sequence[Bucket]]:
         """The buckets of each group and metric, those of the smallest values first."""
-        found: dict[Key, dict[tuple[int, float], Bucket]] = {}
+        found: dict[Key, dict[int, Bucket]] = {}
         for (cell, metric), buckets in self.cells.items():
             for grouping, group in zip(self.groupings, cell, strict=True):
                 own = found.setdefault((grouping, group, metric), {})
                 for bucket in buckets:
-                    known = own.get(bucket.place)
-                    own[bucket.place] = known + bucket if known else bucket
-        return {key: [own[place] for place in sorted(own)] for key, own in found.items()}
+                    known = own.get(bucket.number)
+                    own[bucket.number] = known + bucket if known else bucket
+        return {key: [own[number] for number in sorted(own)] for key, own in found.items()}
+
+    def is_by_value(self, metric: str) -> bool:
+        """Whether every bucket of a metric holds one whole number, for all groups."""
+        return all(
+            bucket.is_one_value and bucket.least.is_integer()
+            for (_, name), buckets in self.cells.items()
+            if name == metric
+            for bucket in buckets
+        )
 
     def rows(self, key: Key) -> int:
         """Rows of a group that have a value of a metric."""
@@ -109,8 +119,6 @@ def counted(
     frame: DataFrame,
     metrics: Mapping[str, Column],
     groupings: Mapping[str, Column],
-    *,
-    by_value: bool = False,
 ) -> Counted:
     """Count rows by buckets of their values, in one pass.
 
@@ -118,15 +126,13 @@ def counted(
         frame: The rows.
         metrics: Name to numeric column; a null does not count, NaN is the largest value.
         groupings: Name to text column; each of its values is a group.
-        by_value: Tell each value from the next, for no more than :data:`FEW` rows.
     """
     if not metrics:
         return Counted(list(groupings), {})
     cell = [f"cell_{i}" for i in range(len(groupings))]
-    further = ["value"] if by_value else []
     rows = (
         _stacked(frame, list(metrics.values()), groupings)
-        .groupBy(*cell, *_BUCKET, *further)
+        .groupBy(*cell, *_BUCKET)
         .agg(
             F.count(F.lit(1)).alias("rows"),
             F.min("value").alias("least"),
@@ -136,8 +142,7 @@ def counted(
     names = list(metrics)
     cells: dict[tuple[_Cell, str], list[Bucket]] = {}
     for row in rows.collect():
-        place = row["bucket"], row["least"] if by_value else 0.0
-        bucket = Bucket(place, row["rows"], row["least"], row["most"])
+        bucket = Bucket(row["bucket"], row["rows"], row["least"], row["most"])
         key = tuple(row[name] for name in cell), names[row["metric"]]
         cells.setdefault(key, []).append(bucket)
     return Counted(list(groupings), cells)
@@ -181,16 +186,16 @@ def _looked_up(
 ) -> dict[tuple[Key, int], Standing]:
     names = sorted({metric for (_, _, metric), _ in ranks}, key=list(metrics).index)
     asked = [
-        (grouping, group, names.index(metric), bucket.place[0], below, rank)
+        (grouping, group, names.index(metric), bucket.number, below, rank)
         for ((grouping, group, metric), rank), (bucket, below) in ranks.items()
     ]
     wanted = {row[:4] for row in asked}
     inside = [
-        (*cell, names.index(metric), bucket.place[0], grouping, group)
+        (*cell, names.index(metric), bucket.number, grouping, group)
         for (cell, metric), buckets in known.cells.items()
         for bucket in buckets
         for grouping, group in zip(known.groupings, cell, strict=True)
-        if metric in names and (grouping, group, names.index(metric), bucket.place[0]) in wanted
+        if metric in names and (grouping, group, names.index(metric), bucket.number) in wanted
     ]
     chosen = {name: metrics[name] for name in names}
     running = running_counts(frame, chosen, groupings, inside)
@@ -241,15 +246,19 @@ def _stacked(
     cell = [group.alias(f"cell_{i}") for i, group in enumerate(groupings.values())]
     each = F.posexplode(F.array(*(value.cast("double") for value in values)))
     stacked = frame.select(*cell, each.alias("metric", "value"))
-    return stacked.where(F.col("value").isNotNull()).withColumn("bucket", _bucket(F.col("value")))
+    types = [field.dataType for field in frame.select(*values).schema]
+    whole = [place for place, type_ in enumerate(types) if isinstance(type_, IntegralType)]
+    number = _bucket(F.col("value"), F.col("metric").isin(whole) if whole else F.lit(False))
+    return stacked.where(F.col("value").isNotNull()).withColumn("bucket", number)
 
 
-def _bucket(value: Column) -> Column:
+def _bucket(value: Column, is_whole: Column) -> Column:
     """Number of a bucket; it grows with the value, as Java promises of its logarithm."""
     doublings = F.ln(F.abs(value)) * F.lit(_BUCKETS_A_DOUBLING / math.log(2))
     size = F.floor(F.least(doublings, F.lit(float(_AT_ONE)))).cast("int") + F.lit(_AT_ONE)
     return (
-        F.when(F.isnan(value), F.lit(_NOT_A_NUMBER))
+        F.when(is_whole & (F.abs(value) <= _SMALL), value.cast("int"))
+        .when(F.isnan(value), F.lit(_NOT_A_NUMBER))
         .when(value > 0, size)
         .when(value < 0, -size)
         .otherwise(F.lit(0))

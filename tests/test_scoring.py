@@ -208,17 +208,35 @@ def test_ranks_are_found_among_values_of_any_size_and_sign(spark) -> None:
     frame = spark.createDataFrame(rows, "x double").repartition(3)
     metrics, groupings = {"x": F.col("x")}, {"all": F.lit("all")}
     key = ("all", "all", "x")
-    for by_value in (False, True):
-        known = order_statistics.counted(frame, metrics, groupings, by_value=by_value)
-        assert known.rows(key) == len(values) + 2
-        ranks = range(1, known.rows(key) + 1)
-        found = order_statistics.standings(frame, metrics, groupings, known, {key: ranks})
-        stands = [found[key, rank] for rank in ranks]
-        assert [s.value for s in stands[:-1]] == [*values, float("inf")]
-        assert np.isnan(stands[-1].value)
-        assert [(s.below, s.rows) for s in stands[3:7]] == [(3, 1), (4, 2), (4, 2), (6, 1)]
+    known = order_statistics.counted(frame, metrics, groupings)
+    assert known.rows(key) == len(values) + 2
+    ranks = range(1, known.rows(key) + 1)
+    found = order_statistics.standings(frame, metrics, groupings, known, {key: ranks})
+    stands = [found[key, rank] for rank in ranks]
+    assert [s.value for s in stands[:-1]] == [*values, float("inf")]
+    assert np.isnan(stands[-1].value)
+    assert [(s.below, s.rows) for s in stands[3:7]] == [(3, 1), (4, 2), (4, 2), (6, 1)]
     with pytest.raises(ValueError, match="none of rank 15"):
         known.holding(key, [15])
+
+
+def test_whole_numbers_are_told_by_value_as_long_as_they_are_small(spark) -> None:
+    values = [*range(-1100, 1100, 7), *range(1020, 1030)]
+    frame = spark.createDataFrame([(n, n / 8) for n in values], "n bigint, part double")
+    metrics, groupings = {"n": F.col("n"), "part": F.col("part")}, {"all": F.lit("all")}
+    known = order_statistics.counted(frame, metrics, groupings)
+    told = {b.least for b in known.groups["all", "all", "n"] if b.is_one_value}
+    assert set(filter(lambda n: abs(n) <= 1024, values)) <= told
+    assert not known.is_by_value("n")
+    small = order_statistics.counted(frame.where("abs(n) < 1000"), metrics, groupings)
+    assert (small.is_by_value("n"), small.is_by_value("part")) == (True, False)
+    keys = {
+        ("all", "all", name): range(1, known.rows(("all", "all", name)) + 1) for name in metrics
+    }
+    found = order_statistics.standings(frame, metrics, groupings, known, keys)
+    for name, divisor in (("n", 1), ("part", 8)):
+        stands = [found[("all", "all", name), rank].value for rank in keys["all", "all", name]]
+        assert stands == [n / divisor for n in sorted(values)]
 
 
 def test_no_task_sees_all_customers_while_edges_are_cut(spark, capsys) -> None:

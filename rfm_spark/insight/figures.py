@@ -16,10 +16,13 @@ from typing import Any, NamedTuple
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
-from rfm_spark import smallest_units
+from rfm_spark import order_statistics, smallest_units
+from rfm_spark.order_statistics import Bucket, Counted
 
 _FINEST, _BITS_OF_A_SUM = 52, 62
 _DECIMALS_OF_A_DOUBLE = 8
+EVERYBODY = "everybody"
+"""A kind with one segment of the same name: all customers."""
 
 
 @dataclass(frozen=True)
@@ -175,34 +178,52 @@ def means(
     }
 
 
-def frames(customers: DataFrame, features: Sequence[str]) -> dict[str, Frame]:
-    """Center and unit of each feature, so that deviations lie between -1 and 1; one pass."""
-    sums = exact_sums(customers, features)
-
-    def only_row(as_longs: bool) -> Row:
-        row = customers.agg(
-            F.count(F.lit(1)).alias("_customers"),
-            *(column for one in sums for column in one.columns(as_longs=as_longs)),
-            *(F.count(name).alias(f"count_{name}") for name in features),
-            *(F.min(F.col(name).cast("double")).alias(f"least_{name}") for name in features),
-            *(F.max(F.col(name).cast("double")).alias(f"most_{name}") for name in features),
-        )
-        return row.collect()[0]
-
-    row = smallest_units.as_longs_if_they_fit(only_row)
-    bits = min(_FINEST, _BITS_OF_A_SUM - int(row["_customers"]).bit_length())
-    return {one.name: _frame(row, one, 1 << bits) for one in sums}
+def columns_of(features: Sequence[str]) -> dict[str, Column]:
+    """Features by their names."""
+    return {name: F.col(name) for name in features}
 
 
-def _frame(row: Row, total: ExactSum, steps: int) -> Frame:
-    center = float(total.of(row)) / max(row[f"count_{total.name}"], 1)
-    ends = (row[f"least_{total.name}"], row[f"most_{total.name}"])
-    unit = max((abs(end - center) for end in ends if end is not None), default=0.0)
+def groupings_of(by: Mapping[str, str]) -> dict[str, Column]:
+    """Kinds of segments by their columns, and everybody."""
+    kinds = {kind: F.col(column) for kind, column in by.items()}
+    return kinds | {EVERYBODY: F.lit(EVERYBODY)}
+
+
+def counted(customers: DataFrame, features: Sequence[str], by: Mapping[str, str]) -> Counted:
+    """How many customers have which values, in every segment and altogether; one pass.
+
+    Args:
+        customers: Features, and the segment columns.
+        features: Feature columns.
+        by: Kind to segment column.
+    """
+    return order_statistics.counted(customers, columns_of(features), groupings_of(by))
+
+
+def frames(features: Sequence[str], known: Counted) -> dict[str, Frame]:
+    """About the mean and the farthest value of each feature: deviations lie between -1 and 1.
+
+    Args:
+        features: Feature columns.
+        known: From :func:`counted`.
+    """
+    everybody = {name: known.groups.get((EVERYBODY, EVERYBODY, name), ()) for name in features}
+    return {name: _frame(buckets) for name, buckets in everybody.items()}
+
+
+def _frame(buckets: Sequence[Bucket]) -> Frame:
+    rows = sum(bucket.rows for bucket in buckets)
+    steps = 1 << min(_FINEST, _BITS_OF_A_SUM - rows.bit_length())
+    if not buckets:
+        return Frame(0.0, 1.0, steps)
+    middles = (bucket.rows * (bucket.least / 2 + bucket.most / 2) for bucket in buckets)
+    center = math.fsum(middles) / rows
+    unit = max(abs(end - center) for end in (buckets[0].least, buckets[-1].most))
     return Frame(center, unit or 1.0, steps)
 
 
 def groups(
-    customers: DataFrame, by: Sequence[str], frames: Mapping[str, Frame]
+    customers: DataFrame, by: Sequence[str], frames: Mapping[str, Frame], known: Counted
 ) -> dict[tuple[str, ...], Group]:
     """The sums of every group of customers, in one pass.
 
@@ -210,27 +231,70 @@ def groups(
         customers: Features, monetary, and the columns that part the customers.
         by: Those columns; each combination of their values is a group.
         frames: Feature to center and unit.
+        known: From :func:`counted`, by the same columns. What it says of a feature by value need
+            not be added up again.
     """
-    sums = exact_sums(customers, dict.fromkeys(["monetary", *frames]))
+    added = [name for name in frames if not known.is_by_value(name)]
+    totals = exact_sums(customers, dict.fromkeys(["monetary", *added]))
     columns = [F.count(F.lit(1)).alias("_customers")]
-    for name, frame in frames.items():
-        value = F.col(f"_double_{name}")
-        deviation = (value - F.lit(frame.center)) / F.lit(frame.unit)
+    for name in added:
+        frame = frames[name]
+        deviation = (F.col(f"_double_{name}") - F.lit(frame.center)) / F.lit(frame.unit)
         columns += [
-            F.count(value).alias(f"count_{name}"),
-            F.min(value).alias(f"least_{name}"),
-            F.max(value).alias(f"most_{name}"),
             F.sum(_in_steps(deviation, frame)).alias(f"deviations_{name}"),
             F.sum(_in_steps(deviation * deviation, frame)).alias(f"squares_{name}"),
         ]
-    as_doubles = {f"_double_{name}": F.col(name).cast("double") for name in frames}
+    as_doubles = {f"_double_{name}": F.col(name).cast("double") for name in added}
+    prepared = customers.withColumns(as_doubles) if added else customers
 
     def rows(as_longs: bool) -> list[Row]:
-        totals = [column for one in sums for column in one.columns(as_longs=as_longs)]
-        return customers.withColumns(as_doubles).groupBy(*by).agg(*columns, *totals).collect()
+        sums = [column for one in totals for column in one.columns(as_longs=as_longs)]
+        return prepared.groupBy(*by).agg(*columns, *sums).collect()
 
-    found = smallest_units.as_longs_if_they_fit(rows)
-    return {tuple(row[name] for name in by): _group(row, frames, sums) for row in found}
+    found: dict[tuple[str, ...], Group] = {}
+    for row in smallest_units.as_longs_if_they_fit(rows):
+        cell = tuple(row[name] for name in by)
+        total = {one.name: one.of(row) for one in totals}
+        sums = {}
+        for name, frame in frames.items():
+            buckets = known.cells.get(((*cell, EVERYBODY), name), ())
+            if not buckets:
+                sums[name] = Sums()
+            elif name in added:
+                sums[name] = _added(row, name, frame, total[name], buckets)
+            else:
+                sums[name] = _by_value(frame, buckets)
+        found[cell] = Group(row["_customers"], total["monetary"], sums)
+    return found
+
+
+def _added(row: Row, name: str, frame: Frame, total: Decimal, buckets: Sequence[Bucket]) -> Sums:
+    deviations, squares = row[f"deviations_{name}"], row[f"squares_{name}"]
+    return Sums(
+        sum(bucket.rows for bucket in buckets),
+        min(bucket.least for bucket in buckets),
+        max(bucket.most for bucket in buckets),
+        total,
+        Fraction(deviations, frame.steps),
+        Fraction(squares, frame.steps),
+    )
+
+
+def _by_value(frame: Frame, buckets: Sequence[Bucket]) -> Sums:
+    total = deviations = squares = 0
+    for bucket in buckets:
+        deviation = (bucket.least - frame.center) / frame.unit
+        total += bucket.rows * int(bucket.least)
+        deviations += bucket.rows * _steps(deviation, frame)
+        squares += bucket.rows * _steps(deviation * deviation, frame)
+    return Sums(
+        sum(bucket.rows for bucket in buckets),
+        min(bucket.least for bucket in buckets),
+        max(bucket.most for bucket in buckets),
+        Decimal(total),
+        Fraction(deviations, frame.steps),
+        Fraction(squares, frame.steps),
+    )
 
 
 def added_up(parts: Mapping[tuple[str, ...], Group], place: int) -> dict[str, Group]:
@@ -250,21 +314,9 @@ def together(parts: Iterable[Group]) -> Group:
     return first
 
 
-def _group(row: Row, frames: Mapping[str, Frame], totals: Sequence[ExactSum]) -> Group:
-    total = {one.name: one.of(row) for one in totals}
-    sums = {
-        name: Sums(
-            row[f"count_{name}"],
-            row[f"least_{name}"],
-            row[f"most_{name}"],
-            total[name],
-            Fraction(row[f"deviations_{name}"] or 0, frame.steps),
-            Fraction(row[f"squares_{name}"] or 0, frame.steps),
-        )
-        for name, frame in frames.items()
-    }
-    return Group(row["_customers"], total["monetary"], sums)
-
-
 def _in_steps(value: Column, frame: Frame) -> Column:
     return F.floor(value * F.lit(float(frame.steps)) + F.lit(0.5))
+
+
+def _steps(value: float, frame: Frame) -> int:
+    return math.floor(value * float(frame.steps) + 0.5)

@@ -8,9 +8,9 @@ from decimal import Decimal
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from rfm_spark.order_statistics import FEW
-
 _BUCKETS = 1024
+FEW = 20_000
+"""So many customers that their amounts may be looked at one by one."""
 
 
 def revenue_threshold(customers: DataFrame, share: Decimal) -> Decimal | None:

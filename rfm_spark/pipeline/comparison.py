@@ -103,10 +103,12 @@ def _kind(labels: DataFrame, one: str, other: str, day: date, kinds: Sequence[st
 def _feature_rows(
     customers: DataFrame, names: Sequence[str], kind: str, one: str, other: str
 ) -> list[tuple[Any, ...]]:
-    frames = figures.frames(customers, names)
-    cells = figures.groups(customers, [KINDS[kind]], frames)
+    by = {kind: KINDS[kind]}
+    known = figures.counted(customers, names, by)
+    frames = figures.frames(names, known)
+    cells = figures.groups(customers, list(by.values()), frames, known)
     groups: Mapping[str, Group] = figures.added_up(cells, 0)
-    middle = medians(customers, names, {kind: groups})
+    middle = medians(customers, names, by, known)
     first, second = groups[one], groups[other]
     rows = [
         (

@@ -16,8 +16,8 @@ from rfm_spark.clustering.model import Model
 from rfm_spark.insight import attributes as attribute_shares
 from rfm_spark.insight import figures
 from rfm_spark.insight.attributes import Counts
-from rfm_spark.insight.figures import Group
-from rfm_spark.insight.medians import EVERYBODY, medians
+from rfm_spark.insight.figures import EVERYBODY, Group
+from rfm_spark.insight.medians import medians
 from rfm_spark.insight.pareto import revenue_threshold
 from rfm_spark.insight.separation import cramers_v, eta_squared
 from rfm_spark.insight.words import Figure, Portrait, insight
@@ -90,13 +90,14 @@ def profiled_features(context: Context, customers: DataFrame) -> list[str]:
 def _portraits(
     customers: DataFrame, features: Sequence[str], attributes: Sequence[str]
 ) -> _Portraits:
-    columns = list(KINDS.values())
-    cells = figures.groups(customers, columns, figures.frames(customers, features))
+    known = figures.counted(customers, features, KINDS)
+    frames = figures.frames(features, known)
+    cells = figures.groups(customers, list(KINDS.values()), frames, known)
     segments = {kind: figures.added_up(cells, place) for place, kind in enumerate(KINDS)}
     return _Portraits(
         segments,
         figures.together(cells.values()),
-        medians(customers, features, segments),
+        medians(customers, features, KINDS, known),
         attribute_shares.attribute_counts(customers, attributes),
         _pareto(customers),
     )
