@@ -143,3 +143,31 @@ def test_edges_of_five_million_customers_are_those_of_duckdb(spark, tmp_path) ->
     """
     found = list(zip(ntile.edges, ntile.customer_ids, strict=True))
     assert found == [(float(orders), name) for ((orders, name),) in base.sql(last).fetchall()]
+
+
+def test_equal_rows_count_once_also_where_a_column_follows_from_the_file(project, spark) -> None:
+    """The instant is the file's: it cannot be worked out again once rows have moved."""
+    for day, lines in ((1, ["ann,1,5.00", "ann,1,5.00", "bob,2,1.00"]), (2, ["ann,1,5.00"])):
+        write(project, "\n".join(["user,task,paid", *lines]), f"2024-01-0{day}.csv")
+    project.configure("""
+        store: ./warehouse
+        timezone: UTC
+        sources:
+          transactions:
+            format: csv
+            path: ./log
+            options: {header: true}
+            duplicates: whole_row
+            columns:
+              customer_id: user
+              transaction_ts: >-
+                to_timestamp(regexp_extract(input_file_name(), '(2024-[0-9-]+)[.]csv', 1))
+              amount: paid
+              order_id: task
+    """)
+    assert project.rfm("ingest", "--to", "2024-01-02") == 0
+    names = ("activity_date", "customer_id", "orders", "lines")
+    first, second = date(2024, 1, 1), date(2024, 1, 2)
+    assert project.rows(spark, "customer_daily", *names) == [
+        (first, "ann", 1, 1), (first, "bob", 1, 1), (second, "ann", 1, 1)
+    ]  # fmt: skip

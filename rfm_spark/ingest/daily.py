@@ -11,8 +11,10 @@ from rfm_spark import smallest_units
 from rfm_spark.ingest.spread import Spread
 from rfm_spark.schemas import BALANCE_COLUMNS
 
-TASK = "task"
+TASK = "_rfm_task"
 """What rows are brought together by; every grouping that follows has it among its keys."""
+COUNTED = ["activity_date", "customer_id", "order_id", "amount", "is_refund"]
+"""What :func:`entries` looks at."""
 _DAY = [TASK, "activity_date", "customer_id"]
 _SUMS = ["lines", "purchase_amount", "refund_lines", "refund_amount"]
 _MONEY = ["purchase_amount", "refund_amount"]

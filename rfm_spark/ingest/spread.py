@@ -34,13 +34,17 @@ class Spread:
     tasks: int
 
     def key(self, spark: SparkSession, day: Column, customer_id: Column) -> Column:
-        """A key whose hash brings a row to its task, and nothing else there."""
-        offset = F.datediff(day, F.lit(self.first)) + F.lit(1)
-        task = F.element_at(_numbers(self.places), offset)
+        """A key whose hash brings a row to its task, and nothing else there.
+
+        Null for days before and after those that were spread.
+        """
+        days = F.datediff(day, F.lit(self.first))
+        offset = F.when(days >= 0, days + F.lit(1))
+        task = F.try_element_at(_numbers(self.places), offset)
         if max(self.shares) > 1:
-            shares = F.element_at(_numbers(self.shares), offset)
+            shares = F.try_element_at(_numbers(self.shares), offset)
             task = task + F.pmod(F.xxhash64(customer_id), shares.cast("bigint")).cast("int")
-        return F.element_at(_numbers(_keys(spark, self.tasks)), task + F.lit(1))
+        return F.try_element_at(_numbers(_keys(spark, self.tasks)), task + F.lit(1))
 
 
 def spread(rows_by_day: Mapping[date, int]) -> Spread:

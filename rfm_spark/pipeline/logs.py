@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -21,6 +22,13 @@ from rfm_spark.pipeline import gates
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.ingested import write_report
 from rfm_spark.pipeline.sources import fingerprint, naming_the_expression, open_source
+
+# What an expression may say that does not follow from the columns of a row alone.
+_BEYOND_THE_ROW = re.compile(
+    r"\binput_file_|\b_metadata\b|\b(rand|randn|random|uuid|now|shuffle)\s*\(|\bcurrent_"
+    r"|\bmonotonically_increasing_id\b|\bspark_partition_id\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -167,8 +175,10 @@ def distinct_rows(context: Context, batch: Batch) -> DataFrame:
     own = {f"_own_{i}": name for i, name in enumerate(own_columns(log.rows))}
     carried = {alias: quoted(name) for alias, name in own.items()}
     rows = cleaned_log(context, log, DayRange(batch.first, batch.last), carried)
-    once = daily.distinct(daily.accepted(rows, batch.over), list(own))
-    source = once.select(
+    rows = daily.accepted(rows, batch.over)
+    if any(_BEYOND_THE_ROW.search(sql) for sql in log.expressions.values()):
+        return daily.distinct(rows, [*own, *daily.COUNTED])
+    source = daily.distinct(rows, list(own)).select(
         daily.TASK,
         *(F.col(alias).alias(name) for alias, name in own.items()),
         F.lit(None).cast("string").alias(MALFORMED),

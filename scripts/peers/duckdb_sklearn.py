@@ -7,7 +7,6 @@ applied instead of new ones made.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from deltalake import DeltaTable, write_deltalake
 
+from peers.arguments import parser_of
 from peers.result import BINS, FEATURES, SCORES, Result, Stopwatch
 from peers.sweep import Space, nearest, space_of, swept, transformed
 
@@ -26,13 +26,7 @@ SHARES = ", ".join(str(j / BINS) for j in range(1, BINS))
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Do the work, and write labels and ``result.json`` to --out."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--log", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--snapshot-date", type=date.fromisoformat, required=True)
-    parser.add_argument("--first-day", type=date.fromisoformat, required=True)
-    parser.add_argument("--k", type=int, nargs=2, required=True)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = parser_of(__doc__)
     parser.add_argument("--model", type=Path, help="result.json of an earlier run")
     parser.add_argument("--memory", help="DuckDB's limit, as in 12GB")
     asked = parser.parse_args(arguments)

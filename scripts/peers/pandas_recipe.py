@@ -6,7 +6,6 @@ refunds are no orders, and equal values get equal scores.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -18,20 +17,14 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from deltalake import DeltaTable, write_deltalake
 
+from peers.arguments import parser_of
 from peers.result import BINS, FEATURES, SCORES, Result, Stopwatch
 from peers.sweep import space_of, swept, transformed
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Do the work, and write labels and ``result.json`` to --out."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--log", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--snapshot-date", type=date.fromisoformat, required=True)
-    parser.add_argument("--first-day", type=date.fromisoformat, required=True)
-    parser.add_argument("--k", type=int, nargs=2, required=True)
-    parser.add_argument("--seed", type=int, default=1)
-    asked = parser.parse_args(arguments)
+    asked = parser_of(__doc__).parse_args(arguments)
     watch = Stopwatch()
     with watch.step("features"):
         counts, customers = aggregated(log_rows(asked.log), asked.snapshot_date)

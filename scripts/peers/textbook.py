@@ -6,10 +6,8 @@ every k a pipeline of KMeans and ClusteringEvaluator on all rows, with the featu
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from deltalake import DeltaTable
@@ -20,20 +18,14 @@ from pyspark.ml.feature import StandardScaler, VectorAssembler
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from peers.arguments import parser_of
 from peers.result import BINS, FEATURES, MIN_SHARE, SCORES, Fitted, Result, Stopwatch
 from rfm_spark.session import spark_session
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Do the work, and write labels and ``result.json`` to --out."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--log", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--snapshot-date", type=date.fromisoformat, required=True)
-    parser.add_argument("--first-day", type=date.fromisoformat, required=True)
-    parser.add_argument("--k", type=int, nargs=2, required=True)
-    parser.add_argument("--seed", type=int, default=1)
-    asked = parser.parse_args(arguments)
+    asked = parser_of(__doc__).parse_args(arguments)
     watch = Stopwatch()
     with spark_session("textbook", verbose=True) as spark:
         spark.conf.set("spark.sql.session.timeZone", "UTC")
