@@ -10,11 +10,12 @@ from collections.abc import Callable
 from datetime import date
 from functools import partial
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
 from rfm_spark.ingest.measures import FORGOTTEN
+from rfm_spark.insight.figures import exact_sums
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.earlier import carried_on, find_earlier
 from rfm_spark.pipeline.history import History, counted_anew
@@ -59,9 +60,7 @@ def _state_of(context: Context, snapshot_date: date) -> DataFrame:
 
 def _disagreement(context: Context, history: History, state: DataFrame) -> str | None:
     """Why the carried state cannot be right: its sums are not those of the accepted rows."""
-    money = F.sum(F.col("purchase_amount") + F.col("refund_amount"))
-    rows = F.sum(F.col("lines") + F.col("refund_lines"))
-    sums = state.agg(money.alias("money"), rows.alias("rows"))
+    sums = exact_sums(state, ["purchase_amount", "refund_amount", "lines", "refund_lines"])
     report = context.store.read("ingest_report").where(
         (F.col("source") == "transactions")
         & F.col("measure").isin("accepted", FORGOTTEN)
@@ -74,10 +73,18 @@ def _disagreement(context: Context, history: History, state: DataFrame) -> str |
         F.sum(F.col("amount") * sign).alias("accepted_money"),
         F.sum(F.col("rows") * sign).alias("accepted_rows"),
     )
-    both = sums.crossJoin(accepted).collect()[0]
-    if all((both[name] or 0) == (both[f"accepted_{name}"] or 0) for name in ("money", "rows")):
+
+    def both(as_longs: bool) -> Row:
+        totals = [column for one in sums for column in one.columns(as_longs=as_longs)]
+        return state.agg(*totals).crossJoin(accepted).collect()[0]
+
+    row = as_longs_if_they_fit(both)
+    total = {one.name: one.of(row) for one in sums}
+    money = total["purchase_amount"] + total["refund_amount"]
+    rows = total["lines"] + total["refund_lines"]
+    if money == (row["accepted_money"] or 0) and rows == (row["accepted_rows"] or 0):
         return None
     return (
-        f"its sums ({both['rows']} rows, {both['money']}) are not those of the accepted rows "
-        f"({both['accepted_rows']} rows, {both['accepted_money']})"
+        f"its sums ({rows} rows, {money}) are not those of the accepted rows "
+        f"({row['accepted_rows'] or 0} rows, {row['accepted_money'] or 0})"
     )
