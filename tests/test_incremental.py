@@ -216,7 +216,7 @@ def plain_plans(spark):
     ("window", "kind", "stale", "dates", "seed"),
     [
         (12, "snapshot", 9, 24, 1),
-        (None, "snapshot", None, 6, 2),
+        pytest.param(None, "snapshot", None, 6, 2, marks=pytest.mark.release),
         (5, "flow", None, 9, 3),
         pytest.param(12, "snapshot", 9, 62, 1, marks=pytest.mark.release),
         pytest.param(None, "flow", None, 31, 4, marks=pytest.mark.release),
@@ -247,8 +247,8 @@ def test_states_of_consecutive_dates_equal_those_counted_anew(
             rules,
             "hash",
         )
-        anew = rows_of(counted_anew(history, None), snapshot)
-        assert rows_of(counted_anew(history, 2), snapshot) == anew
+        ways = draw.sample([None, 2], 2)  # money as decimals and as cents
+        anew = rows_of(counted_anew(history, ways[0]), snapshot)
         if state is not None:
             earlier = earlier_state(
                 history,
@@ -258,7 +258,7 @@ def test_states_of_consecutive_dates_equal_those_counted_anew(
                 of=snapshot - timedelta(days=1),
                 first_day=first_day - timedelta(days=1) if first_day else None,
             )
-            carried = carried_on_state(history, earlier, draw.choice([None, 2]))
+            carried = carried_on_state(history, earlier, ways[1])
             assert rows_of(carried, snapshot) == anew, snapshot
         before, state = facts, anew
 

@@ -97,6 +97,7 @@ def test_the_retail_demo(tmp_path, spark, monkeypatch, capsys) -> None:
     look_at_report(spark, monkeypatch, tmp_path, "retail", "2018-01-01", 13)
 
 
+@pytest.mark.release
 def test_the_savings_demo_knows_what_everybody_holds(tmp_path, spark, monkeypatch, capsys) -> None:
     folder = tmp_path / "savings" / "log"
     make = (sys.executable, "scripts/make_savings_log.py", "--customers", "120")

@@ -32,6 +32,7 @@ def run(project, savings, monkeypatch, name: str) -> None:
     assert project.rfm("run", *arguments) == 0
 
 
+@pytest.mark.release
 def test_unscaled_amounts_can_be_clustered_and_are_bins_of_money(
     project, spark, savings, monkeypatch
 ) -> None:

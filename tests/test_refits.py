@@ -57,7 +57,7 @@ def models(project: Project, spark) -> dict[str, object]:
     return {str(row["snapshot_date"]): row for row in rows}
 
 
-@pytest.mark.slow
+@pytest.mark.release
 def test_names_survive_a_month_a_seed_and_a_permutation(project, spark, monkeypatch) -> None:
     """A model is frozen, then refitted on the next month from other draws, numbered backwards."""
     project.configure(CONFIG)
