@@ -124,7 +124,9 @@ def scored(connection: duckdb.DuckDBPyConnection, edges: Any) -> pa.Table:
         above = " + ".join(f"({name} > {edge!r})::INTEGER" for edge in edges[name])
         ascending = f"{BINS} - ({above})" if name == "recency_days" else f"1 + {above}"
         scores.append(f"if(recency_days IS NULL, 1, {ascending})::INTEGER AS {score}")
-    query = f"SELECT customer_id, {', '.join(FEATURES)}, {', '.join(scores)} FROM features"
+    columns = ", ".join(["customer_id", *FEATURES, *scores])
+    # In one order, so that a seed gives one model.
+    query = f"SELECT {columns} FROM features ORDER BY customer_id"
     table: pa.Table = connection.sql(query).to_arrow_table()
     return table
 
