@@ -26,7 +26,7 @@ from rfm_spark.pipeline.sources import fingerprint, naming_the_expression, open_
 # What an expression may say that does not follow from the columns of a row alone.
 _BEYOND_THE_ROW = re.compile(
     r"\binput_file_|\b_metadata\b|\b(rand|randn|random|uuid|now|shuffle)\s*\(|\bcurrent_"
-    r"|\bmonotonically_increasing_id\b|\bspark_partition_id\b",
+    r"|\bmonotonically_|\bspark_partition_id\b",
     re.IGNORECASE,
 )
 
