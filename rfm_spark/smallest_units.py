@@ -1,7 +1,8 @@
 """Money as whole numbers of its smallest unit, cents for two decimals.
 
 Spark adds decimals of more than 18 digits as Java's BigDecimal, longs as such: several times
-faster, and as exact, as long as the numbers fit. Whoever adds asks :func:`fit` first.
+faster, and as exact, as long as the numbers fit. Whoever adds asks :func:`fit` first, or lets
+:func:`as_longs_if_they_fit` find out.
 """
 
 from __future__ import annotations

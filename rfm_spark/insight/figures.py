@@ -269,15 +269,7 @@ def groups(
 
 
 def _added(row: Row, name: str, frame: Frame, total: Decimal, buckets: Sequence[Bucket]) -> Sums:
-    deviations, squares = row[f"deviations_{name}"], row[f"squares_{name}"]
-    return Sums(
-        sum(bucket.rows for bucket in buckets),
-        min(bucket.least for bucket in buckets),
-        max(bucket.most for bucket in buckets),
-        total,
-        Fraction(deviations, frame.steps),
-        Fraction(squares, frame.steps),
-    )
+    return _sums(buckets, frame, total, row[f"deviations_{name}"], row[f"squares_{name}"])
 
 
 def _by_value(frame: Frame, buckets: Sequence[Bucket]) -> Sums:
@@ -287,11 +279,17 @@ def _by_value(frame: Frame, buckets: Sequence[Bucket]) -> Sums:
         total += bucket.rows * int(bucket.least)
         deviations += bucket.rows * _steps(deviation, frame)
         squares += bucket.rows * _steps(deviation * deviation, frame)
+    return _sums(buckets, frame, Decimal(total), deviations, squares)
+
+
+def _sums(
+    buckets: Sequence[Bucket], frame: Frame, total: Decimal, deviations: int, squares: int
+) -> Sums:
     return Sums(
         sum(bucket.rows for bucket in buckets),
         min(bucket.least for bucket in buckets),
         max(bucket.most for bucket in buckets),
-        Decimal(total),
+        total,
         Fraction(deviations, frame.steps),
         Fraction(squares, frame.steps),
     )
