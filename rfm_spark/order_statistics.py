@@ -248,18 +248,26 @@ def _stacked(
     stacked = frame.select(*cell, each.alias("metric", "value"))
     types = [field.dataType for field in frame.select(*values).schema]
     whole = [place for place, type_ in enumerate(types) if isinstance(type_, IntegralType)]
-    number = _bucket(F.col("value"), F.col("metric").isin(whole) if whole else F.lit(False))
+    is_whole = F.col("metric").isin(whole) if whole else None
+    number = bucket_number(F.col("value"), is_whole)
     return stacked.where(F.col("value").isNotNull()).withColumn("bucket", number)
 
 
-def _bucket(value: Column, is_whole: Column) -> Column:
-    """Number of a bucket; it grows with the value, as Java promises of its logarithm."""
+def bucket_number(value: Column, is_whole: Column | None = None) -> Column:
+    """Number of a value's bucket; it grows with the value, as Java promises of its logarithm.
+
+    Args:
+        value: A double that is not null.
+        is_whole: Where values are whole numbers; small ones have a bucket of their own.
+    """
     doublings = F.ln(F.abs(value)) * F.lit(_BUCKETS_A_DOUBLING / math.log(2))
     size = F.floor(F.least(doublings, F.lit(float(_AT_ONE)))).cast("int") + F.lit(_AT_ONE)
-    return (
-        F.when(is_whole & (F.abs(value) <= _SMALL), value.cast("int"))
-        .when(F.isnan(value), F.lit(_NOT_A_NUMBER))
+    other = (
+        F.when(F.isnan(value), F.lit(_NOT_A_NUMBER))
         .when(value > 0, size)
         .when(value < 0, -size)
         .otherwise(F.lit(0))
     )
+    if is_whole is None:
+        return other
+    return F.when(is_whole & (F.abs(value) <= _SMALL), value.cast("int")).otherwise(other)

@@ -2,59 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-_BUCKETS = 1024
+from rfm_spark.order_statistics import bucket_number
+
+_BUCKETS = 256
 FEW = 20_000
 """So many customers that their amounts may be looked at one by one."""
 
 
-def revenue_threshold(customers: DataFrame, share: Decimal) -> Decimal | None:
-    """The largest amount such that customers of at least that much bring a share of the revenue.
+@dataclass
+class _Slice:
+    """Customers whose amounts lie next to each other, by the segments that they are in."""
 
-    Found by narrowing: amounts are counted in equal buckets between the smallest and the largest,
-    and the bucket in which the running sum from above reaches the share is looked into again, until
-    few customers are left. Customers of equal revenue are in or out together.
+    least: Decimal
+    most: Decimal
+    revenue: Decimal = Decimal(0)
+    customers: Counter[tuple[str, ...]] = field(default_factory=Counter)
+
+    @property
+    def is_one_amount(self) -> bool:
+        """Whether they are in or out together."""
+        return self.least == self.most
+
+
+def bringing_most(
+    customers: DataFrame, share: Decimal, by: Mapping[str, str]
+) -> dict[str, dict[str, int]] | None:
+    """How many of each segment are among the fewest customers that bring a share of the revenue.
+
+    They are found by narrowing, from the largest amount down: amounts are counted in buckets, and
+    the bucket in which the running sum reaches the share is looked into again, until it holds one
+    amount. Customers of equal revenue are in or out together.
 
     Args:
-        customers: With their ``monetary``.
+        customers: With their ``monetary``, null for none, and the segment columns.
         share: Of the sum of all revenue, refunds taken off; above 0.
+        by: Kind to segment column.
 
     Returns:
-        The amount; None where the revenue altogether is not positive.
+        By kind and segment; None where the revenue altogether is not positive.
     """
-    whole = customers.agg(
-        F.sum("monetary").alias("revenue"),
-        F.count("monetary").alias("customers"),
-        F.min("monetary").alias("least"),
-        F.max("monetary").alias("most"),
-    ).collect()[0]
-    if whole["revenue"] is None or whole["revenue"] <= 0:
+    amounts = customers.select("monetary", *by.values()).where(F.col("monetary").isNotNull())
+    slices = _slices(amounts, bucket_number(F.col("monetary").cast("double")), by)
+    wanted = sum((one.revenue for one in slices), Decimal(0)) * share
+    if wanted <= 0:
         return None
-    wanted, inside = whole["revenue"] * share, whole
-    while inside["customers"] > FEW and inside["least"] < inside["most"]:
-        inside, above = _reaching(_buckets(customers, inside["least"], inside["most"]), wanted)
-        wanted -= above
-    amounts = _within(customers, inside).groupBy(F.col("monetary").alias("most"))
-    rows = amounts.agg(F.sum("monetary").alias("revenue")).collect()
-    reached, _ = _reaching(rows, wanted)
-    return Decimal(reached["most"])
+    found: Counter[tuple[str, ...]] = Counter()
+    while True:
+        at = _reaching(slices, wanted)
+        for above in slices[:at]:
+            found += above.customers
+            wanted -= above.revenue
+        reached = slices[at]
+        if reached.is_one_amount:
+            return _by_kind(found + reached.customers, by)
+        amounts = amounts.where(F.col("monetary").between(reached.least, reached.most))
+        slices = _slices(amounts, _finer(reached), by)
 
 
-def _within(customers: DataFrame, inside: Row) -> DataFrame:
-    return customers.where(F.col("monetary").between(inside["least"], inside["most"]))
-
-
-def _buckets(customers: DataFrame, least: Decimal, most: Decimal) -> list[Row]:
-    width = float(most - least) / _BUCKETS
-    bucket = F.floor((F.col("monetary") - F.lit(least)).cast("double") / F.lit(width))
-    within = customers.where(F.col("monetary").between(least, most))
-    return (
-        within.groupBy(F.least(bucket, F.lit(_BUCKETS - 1)).alias("bucket"))
+def _slices(amounts: DataFrame, bucket: Column, by: Mapping[str, str]) -> list[_Slice]:
+    """Customers by bucket, those of the largest amounts first; one pass."""
+    rows = (
+        amounts.groupBy(*by.values(), bucket.alias("bucket"))
         .agg(
             F.sum("monetary").alias("revenue"),
             F.count(F.lit(1)).alias("customers"),
@@ -63,14 +79,42 @@ def _buckets(customers: DataFrame, least: Decimal, most: Decimal) -> list[Row]:
         )
         .collect()
     )
+    found: dict[object, _Slice] = {}
+    for row in rows:
+        least, most = row["least"], row["most"]
+        own = found.setdefault(row["bucket"], _Slice(least, most))
+        own.least, own.most = min(own.least, least), max(own.most, most)
+        own.revenue += row["revenue"]
+        own.customers[tuple(row[column] for column in by.values())] += row["customers"]
+    return sorted(found.values(), key=lambda one: one.most, reverse=True)
 
 
-def _reaching(rows: Sequence[Row], wanted: Decimal) -> tuple[Row, Decimal]:
-    """The row in which the sum from the largest amount down gets there, and the sum above it."""
-    above = Decimal(0)
-    ordered = sorted(rows, key=lambda row: row["most"], reverse=True)
-    for row in ordered:
-        if above + row["revenue"] >= wanted:
-            return row, above
-        above += row["revenue"]
-    raise ValueError(f"{wanted} is more than the {above} that the rows come to")
+def _finer(reached: _Slice) -> Column:
+    """Equal buckets of a slice, or its amounts themselves where they are few."""
+    if reached.customers.total() <= FEW:
+        return F.col("monetary")
+    width = float(reached.most - reached.least) / _BUCKETS
+    place = F.floor((F.col("monetary") - F.lit(reached.least)).cast("double") / F.lit(width))
+    return F.least(place, F.lit(_BUCKETS - 1))
+
+
+def _reaching(slices: Sequence[_Slice], wanted: Decimal) -> int:
+    """The place of the slice in which the sum from the largest amount down gets there."""
+    running = Decimal(0)
+    for at, one in enumerate(slices):
+        running += one.revenue
+        if running >= wanted:
+            return at
+    raise ValueError(f"{wanted} is more than the {running} that the slices come to")
+
+
+def _by_kind(
+    customers: Mapping[tuple[str, ...], int], by: Mapping[str, str]
+) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for place, kind in enumerate(by):
+        own: Counter[str] = Counter()
+        for cell, count in customers.items():
+            own[cell[place]] += count
+        found[kind] = dict(own)
+    return found

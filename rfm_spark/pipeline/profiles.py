@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from rfm_spark import schemas
 from rfm_spark.clustering.model import Model
@@ -18,7 +17,7 @@ from rfm_spark.insight import figures
 from rfm_spark.insight.attributes import Counts
 from rfm_spark.insight.figures import EVERYBODY, Group
 from rfm_spark.insight.medians import medians
-from rfm_spark.insight.pareto import revenue_threshold
+from rfm_spark.insight.pareto import bringing_most
 from rfm_spark.insight.separation import cramers_v, eta_squared
 from rfm_spark.insight.words import Figure, Portrait, insight
 from rfm_spark.pipeline.context import Context
@@ -99,22 +98,8 @@ def _portraits(
         figures.together(cells.values()),
         medians(customers, features, KINDS, known),
         attribute_shares.attribute_counts(customers, attributes),
-        _pareto(customers),
+        bringing_most(customers, PARETO_SHARE, KINDS),
     )
-
-
-def _pareto(customers: DataFrame) -> dict[str, dict[str, int]] | None:
-    """By kind and segment: who are among the customers that bring 80 % of revenue."""
-    threshold = revenue_threshold(customers, PARETO_SHARE)
-    if threshold is None:
-        return None
-    top = customers.where(F.col("monetary") >= F.lit(threshold))
-    found: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
-    for row in top.groupBy(*KINDS.values()).count().collect():
-        for kind, column in KINDS.items():
-            own = found[kind]
-            own[row[column]] = own.get(row[column], 0) + row["count"]
-    return found
 
 
 def _rule_segments(context: Context) -> dict[str, _Known]:
