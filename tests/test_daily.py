@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from rfm_spark.ingest import daily
+from rfm_spark.ingest import daily, measures
 from rfm_spark.ingest.spread import spread
 from rfm_spark.session import run_settings
 
@@ -169,8 +169,23 @@ def test_units_of_money_add_up_to_what_decimals_do(spark) -> None:
         ("a", "01 11:00", "-11258999068426.24", "o2", None),
         ("a", "01 12:00", "11258999068426.23", "o3", None),
     )
-    entries = daily.entries(frame)
-    assert facts(daily.customer_daily(entries, units_of=2)) == facts(daily.customer_daily(entries))
+    as_decimals = daily.entries(frame)
+    for in_units in (daily.entries(frame, 2), daily.in_units(as_decimals, 2)):
+        assert facts(daily.customer_daily(in_units, 2)) == facts(daily.customer_daily(as_decimals))
+
+
+def test_a_range_of_days_ends_with_its_last_day_and_keeps_what_has_no_day(spark) -> None:
+    days = [date(1, 1, 1), *(date(2024, 1, day) for day in range(1, 8)), date(9999, 12, 31)]
+    of_a_log = [(n, day, None) for n, day in enumerate(days)]
+    undated = [(10, None, days[2]), (11, None, days[6]), (12, None, None)]
+    rows = spark.createDataFrame([*of_a_log, *undated], "n int, activity_date date, log_date date")
+
+    def kept(first, last):
+        return {row["n"] for row in rows.where(measures.in_days(first, last)).collect()}
+
+    assert kept(days[2], days[5]) == {2, 3, 4, 5, 10, 12}
+    assert kept(days[2], days[2]) == {2, 10, 12}
+    assert kept(None, days[5]) == {0, 1, 2, 3, 4, 5, 10, 12}
 
 
 def balance_rows(spark, *values):

@@ -41,7 +41,7 @@ def test_the_log_is_shuffled_once_on_the_way_to_daily_facts(spark, capsys, rows_
     entries = daily.deduplicated_entries(rows)
     assert shuffles(daily.customer_daily(entries), capsys) == 1
     once = daily.distinct(rows, [name for name in rows.columns if name != daily.TASK])
-    assert shuffles(daily.customer_daily(daily.entries(once), 2), capsys) == 1
+    assert shuffles(daily.customer_daily(daily.entries(once, 2), 2), capsys) == 1
     balances = daily.deduplicated_balances(rows, kind="flow")
     assert shuffles(daily.balance_daily(balances, kind="flow"), capsys) == 1
     assert shuffles(daily.contradicting_balances(rows), capsys) == 1

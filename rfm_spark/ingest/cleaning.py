@@ -127,7 +127,8 @@ def clean(
     typed["identity"] = (
         F.struct(*map(quoted, own)) if whole_row_identity else typed["transaction_id"]
     )
-    reason = _reason(mapping, typed, own, drop_refunds=drop_refunds)
+    has_day = values.has_day(*_column(mapping, mapping.instant), timestamp_format)
+    reason = _reason(mapping, typed, own, has_day, drop_refunds=drop_refunds)
     raw = {f"raw_{name}": _raw_text(mapping, name, own) for name in RAW_COLUMNS}
     columns = typed | {"reason": reason} | raw | {"raw_row": F.col(MALFORMED)}
     return source.select(*(column.alias(name) for name, column in columns.items()), *carried)
@@ -191,13 +192,18 @@ def _id(mapping: LogMapping, name: str) -> Column:
 
 
 def _reason(
-    mapping: LogMapping, typed: Mapping[str, Column], columns: list[str], *, drop_refunds: bool
+    mapping: LogMapping,
+    typed: Mapping[str, Column],
+    columns: list[str],
+    has_day: Column,
+    *,
+    drop_refunds: bool,
 ) -> Column:
     rules = [
         ("malformed", F.col(MALFORMED).isNotNull()),
         ("missing_customer_id", values.is_blank(*_column(mapping, "customer_id"))),
         ("missing_timestamp", _is_missing(mapping, mapping.instant, columns)),
-        ("bad_timestamp", typed["activity_date"].isNull()),
+        ("bad_timestamp", ~has_day),
     ]
     if mapping.amount is not None:
         rules.append(("missing_amount", _is_missing(mapping, mapping.amount, columns)))

@@ -44,13 +44,29 @@ def distinct(transactions: DataFrame, columns: Sequence[str]) -> DataFrame:
     return transactions.groupBy(*keys).agg(F.lit(1).alias("_")).select(*keys)
 
 
-def entries(transactions: DataFrame) -> DataFrame:
+def entries(transactions: DataFrame, units_of: int | None = None) -> DataFrame:
     """Rows as countable entries, nothing being a duplicate of anything.
+
+    Args:
+        transactions: Accepted rows by day.
+        units_of: Decimals of money, to count it in its smallest units.
 
     Returns:
         One row per transaction: activity_date, customer_id, order_id and its sums.
     """
-    return transactions.select(*_DAY, "order_id", *_countable(F.col("amount"), F.col("is_refund")))
+    amount = F.col("amount")
+    if units_of is not None:
+        amount = smallest_units.units(amount, units_of)
+    return transactions.select(*_DAY, "order_id", *_countable(amount, F.col("is_refund")))
+
+
+def in_units(entries: DataFrame, units_of: int | None) -> DataFrame:
+    """Entries with money in its smallest units; as they are where ``units_of`` is None."""
+    if units_of is None:
+        return entries
+    return entries.withColumns(
+        {name: smallest_units.units(F.col(name), units_of) for name in _MONEY}
+    )
 
 
 def deduplicated_entries(transactions: DataFrame) -> DataFrame:
@@ -96,15 +112,12 @@ def customer_daily(entries: DataFrame, units_of: int | None = None) -> DataFrame
     own. A refund changes money only.
 
     Args:
-        entries: From :func:`entries` or :func:`deduplicated_entries`.
-        units_of: Decimals of money, where its smallest units can be added as longs.
+        entries: From :func:`entries` or :func:`in_units`.
+        units_of: Decimals of money, where entries have it in its smallest units.
     """
     orders = F.when(F.col("order_id").isNull(), F.col("lines")).otherwise(
         (F.col("lines") > 0).cast("bigint")
     )
-    if units_of is not None:
-        counted = {name: smallest_units.units(F.col(name), units_of) for name in _MONEY}
-        entries = entries.withColumns(counted)
     by_order = entries.groupBy(*_DAY, "order_id").agg(*(F.sum(n).alias(n) for n in _SUMS))
     by_customer = (
         by_order.withColumn("orders", orders)

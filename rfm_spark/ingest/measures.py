@@ -28,13 +28,15 @@ def in_days(first: date | None, last: date) -> Column:
     """Rows that belong to a range of days.
 
     Dated rows by their business day; undated ones by the log's day, and where the log has none
-    they belong to every range.
+    they belong to every range. The day is looked at once, as a filter works it out anew each time.
     """
     belongs = F.coalesce(F.col("activity_date"), F.col("log_date"))
-    inside = belongs <= F.lit(last)
-    if first is not None:
-        inside = inside & (belongs >= F.lit(first))
-    return belongs.isNull() | inside
+    if first is None:
+        inside = belongs <= F.lit(last)
+    else:
+        length = (last - first).days
+        inside = F.abs(F.datediff(belongs, F.lit(first)) * 2 - length) <= length
+    return F.coalesce(inside, F.lit(True))
 
 
 def measured(

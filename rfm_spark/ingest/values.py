@@ -50,9 +50,22 @@ def as_instant(column: Column, type_: str, pattern: str | None) -> Column:
 
 def as_day(column: Column, type_: str, pattern: str | None) -> Column:
     """The calendar day of a value in the session's time zone; null outside the years 1 to 9999."""
+    day = _day(column, type_, pattern)
+    return F.when(_in_calendar(day), day)
+
+
+def has_day(column: Column, type_: str, pattern: str | None) -> Column:
+    """Whether :func:`as_day` finds one; Spark need not work it out for that."""
+    return F.coalesce(_in_calendar(_day(column, type_, pattern)), F.lit(False))
+
+
+def _day(column: Column, type_: str, pattern: str | None) -> Column:
     is_local = type_ in {"date", "timestamp_ntz"}
-    day = (column if is_local else as_instant(column, type_, pattern)).cast("date")
-    return F.when(day.between(*(F.lit(end).cast("date") for end in _CALENDAR)), day)
+    return (column if is_local else as_instant(column, type_, pattern)).cast("date")
+
+
+def _in_calendar(day: Column) -> Column:
+    return day.between(*(F.lit(end).cast("date") for end in _CALENDAR))
 
 
 def as_money(column: Column, type_: str, digits: int, scale: int) -> Column:

@@ -125,19 +125,20 @@ def _write_transactions(context: Context, batch: Batch) -> None:
     table = schemas.customer_daily(batch.log.mapping.id_type, scale)
     where = f"activity_date {batch.between}"
     if settings.duplicates == "whole_row":
-        entries = daily.entries(distinct_rows(context, batch))
+        entries = daily.entries(distinct_rows(context, batch), units_of)
         context.write(table, daily.customer_daily(entries, units_of), where)
     elif _by_identity(settings) and batch.tally.accepted_by_day():
         observed = Observation()
         entries = daily.deduplicated_entries(batch.by_day)
         watched = entries.observe(observed, daily.conflicting_rows().alias("conflicts"))
-        context.write(table, daily.customer_daily(watched, units_of), where)
+        counted = daily.in_units(watched, units_of)
+        context.write(table, daily.customer_daily(counted, units_of), where)
         conflicts = observed.get["conflicts"] or 0
         if conflicts:
             with context.timed("telling conflicting duplicates"):
                 batch.tally.add_duplicates(daily.duplicate_sums(entries).collect())
     else:
-        entries = daily.entries(batch.by_day)
+        entries = daily.entries(batch.by_day, units_of)
         context.write(table, daily.customer_daily(entries, units_of), where)
     stored = _stored(context, where)
     if not batch.tally.settle(stored, may_have_duplicates=_by_identity(settings)):

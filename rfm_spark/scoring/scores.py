@@ -61,14 +61,12 @@ def with_scores(
         cuts: Role to edges.
         weights: Role to weight.
     """
-    scores = {
-        SCORE_COLUMNS[role]: _score(features, role, feature, cuts[role])
-        for role, feature in roles.items()
-    }
+    scores = {SCORE_COLUMNS[role]: _score(features, role, cuts[role]) for role in roles}
     absent = {
         name: F.lit(None).cast("int") for name in SCORE_COLUMNS.values() if name not in scores
     }
-    scored = features.withColumns(scores | absent)
+    numbers = _numbers(roles)
+    scored = features.withColumns(numbers).withColumns(scores | absent).drop(*numbers)
     in_cell = [cuts[role].bins for role in ("recency", "frequency", "monetary")]
     separator = separator_of(in_cell)
     weighted = F.lit(0.0)
@@ -94,11 +92,9 @@ def score_counts(
     """
     if not roles:
         return {}
-    scored = purchasers.select(
+    scored = purchasers.withColumns(_numbers(roles)).select(
         *(
-            F.when(F.col(feature).isNotNull(), _score(purchasers, role, feature, cuts[role])).alias(
-                role
-            )
+            F.when(F.col(feature).isNotNull(), _score(purchasers, role, cuts[role])).alias(role)
             for role, feature in roles.items()
         )
     )
@@ -117,7 +113,17 @@ def nearest_code(means: Sequence[float], bins: Sequence[int]) -> tuple[int, int,
     return r, f, m
 
 
-def _score(features: DataFrame, role: str, feature: str, cut: Cut) -> Column:
+def _numbers(roles: Mapping[str, str]) -> dict[str, Column]:
+    """Each role's value as a double, once for all edges: money is slow to turn into one."""
+    return {_number(role): F.col(feature).cast("double") for role, feature in roles.items()}
+
+
+def _number(role: str) -> str:
+    return f"_number_{role}"
+
+
+def _score(features: DataFrame, role: str, cut: Cut) -> Column:
     id_type = features.schema["customer_id"].dataType.simpleString()
-    found = score(F.col(feature), cut, small_is_best=role == "recency", id_type=id_type)
+    value = F.col(_number(role))
+    found = score(value, cut, small_is_best=role == "recency", id_type=id_type)
     return F.when(has_no_purchase(), 1).otherwise(found)
