@@ -169,9 +169,9 @@ def test_units_of_money_add_up_to_what_decimals_do(spark) -> None:
         ("a", "01 11:00", "-11258999068426.24", "o2", None),
         ("a", "01 12:00", "11258999068426.23", "o3", None),
     )
-    as_decimals = daily.entries(frame)
-    for in_units in (daily.entries(frame, 2), daily.in_units(as_decimals, 2)):
-        assert facts(daily.customer_daily(in_units, 2)) == facts(daily.customer_daily(as_decimals))
+    for entries in (daily.entries, daily.deduplicated_entries):
+        as_decimals = facts(daily.customer_daily(entries(frame)))
+        assert facts(daily.customer_daily(entries(frame, 2), 2)) == as_decimals
 
 
 def test_a_range_of_days_ends_with_its_last_day_and_keeps_what_has_no_day(spark) -> None:

@@ -54,27 +54,20 @@ def entries(transactions: DataFrame, units_of: int | None = None) -> DataFrame:
     Returns:
         One row per transaction: activity_date, customer_id, order_id and its sums.
     """
-    amount = F.col("amount")
-    if units_of is not None:
-        amount = smallest_units.units(amount, units_of)
+    amount = _in_units(F.col("amount"), units_of)
     return transactions.select(*_DAY, "order_id", *_countable(amount, F.col("is_refund")))
 
 
-def in_units(entries: DataFrame, units_of: int | None) -> DataFrame:
-    """Entries with money in its smallest units; as they are where ``units_of`` is None."""
-    if units_of is None:
-        return entries
-    return entries.withColumns(
-        {name: smallest_units.units(F.col(name), units_of) for name in _MONEY}
-    )
-
-
-def deduplicated_entries(transactions: DataFrame) -> DataFrame:
+def deduplicated_entries(transactions: DataFrame, units_of: int | None = None) -> DataFrame:
     """Rows as countable entries, of the same ``identity`` one per customer and day.
 
     If the copies differ, the row with the latest instant stays, then the largest amount, then
     the largest order_id, and the others count as conflicting. A null identity is never a
     duplicate.
+
+    Args:
+        transactions: Accepted rows by day.
+        units_of: Decimals of money, to count it in its smallest units, but for what is left out.
 
     Returns:
         One row per identity (per order where there is none), with its sums and those of the
@@ -91,9 +84,11 @@ def deduplicated_entries(transactions: DataFrame) -> DataFrame:
         .groupBy(*_DAY, "identity", "unidentified_order")
         .agg(*_copies(), *(F.sum(name).alias(name) for name in _SUMS))
     )
-    kept = F.col("kept.amount")
+    kept = _in_units(F.col("kept.amount"), units_of)
+    sums = {name: F.col(name) for name in _SUMS}
+    sums |= {name: _in_units(sums[name], units_of) for name in _MONEY}
     counted = [
-        F.when(has_identity, one).otherwise(F.col(name)).alias(name)
+        F.when(has_identity, one).otherwise(sums[name]).alias(name)
         for name, one in zip(_SUMS, _countable(kept, F.col("kept.is_refund")), strict=True)
     ]
     order = F.when(has_identity, F.col("kept.order_id")).otherwise(F.col("unidentified_order"))
@@ -112,7 +107,7 @@ def customer_daily(entries: DataFrame, units_of: int | None = None) -> DataFrame
     own. A refund changes money only.
 
     Args:
-        entries: From :func:`entries` or :func:`in_units`.
+        entries: From :func:`entries` or :func:`deduplicated_entries`.
         units_of: Decimals of money, where entries have it in its smallest units.
     """
     orders = F.when(F.col("order_id").isNull(), F.col("lines")).otherwise(
@@ -244,6 +239,10 @@ def _left_out(has_identity: Column) -> list[Column]:
             F.when(counts, surplus).otherwise(0).alias(f"{measure}_amount"),
         ]
     return columns
+
+
+def _in_units(amount: Column, units_of: int | None) -> Column:
+    return amount if units_of is None else smallest_units.units(amount, units_of)
 
 
 def _countable(amount: Column, is_refund: Column) -> list[Column]:

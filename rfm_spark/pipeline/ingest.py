@@ -129,10 +129,9 @@ def _write_transactions(context: Context, batch: Batch) -> None:
         context.write(table, daily.customer_daily(entries, units_of), where)
     elif _by_identity(settings) and batch.tally.accepted_by_day():
         observed = Observation()
-        entries = daily.deduplicated_entries(batch.by_day)
+        entries = daily.deduplicated_entries(batch.by_day, units_of)
         watched = entries.observe(observed, daily.conflicting_rows().alias("conflicts"))
-        counted = daily.in_units(watched, units_of)
-        context.write(table, daily.customer_daily(counted, units_of), where)
+        context.write(table, daily.customer_daily(watched, units_of), where)
         conflicts = observed.get["conflicts"] or 0
         if conflicts:
             with context.timed("telling conflicting duplicates"):
