@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
@@ -140,6 +140,9 @@ class ExactSum:
             return Decimal(row[f"total_{self.name}"] or 0)
         units = smallest_units.joined(row[f"high_{self.name}"], row[f"low_{self.name}"])
         return Decimal(units).scaleb(-self.decimals)
+
+
+Part = TypeVar("Part", Group, int)
 
 
 class Mean(NamedTuple):
@@ -295,12 +298,12 @@ def _sums(
     )
 
 
-def added_up(parts: Mapping[tuple[str, ...], Group], place: int) -> dict[str, Group]:
-    """Groups by one of their columns alone."""
-    found: dict[str, Group] = {}
-    for key, group in parts.items():
+def added_up(parts: Mapping[tuple[str, ...], Part], place: int) -> dict[str, Part]:
+    """Groups, or counts, by one of their columns alone."""
+    found: dict[str, Part] = {}
+    for key, part in parts.items():
         name = key[place]
-        found[name] = found[name] + group if name in found else group
+        found[name] = found[name] + part if name in found else part
     return found
 
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from rfm_spark.insight.figures import added_up
 from rfm_spark.order_statistics import bucket_number
 
 _BUCKETS = 256
@@ -62,7 +63,8 @@ def bringing_most(
             wanted -= above.revenue
         reached = slices[at]
         if reached.is_one_amount:
-            return _by_kind(found + reached.customers, by)
+            found += reached.customers
+            return {kind: added_up(found, place) for place, kind in enumerate(by)}
         amounts = amounts.where(F.col("monetary").between(reached.least, reached.most))
         slices = _slices(amounts, _finer(reached), by)
 
@@ -106,15 +108,3 @@ def _reaching(slices: Sequence[_Slice], wanted: Decimal) -> int:
         if running >= wanted:
             return at
     raise ValueError(f"{wanted} is more than the {running} that the slices come to")
-
-
-def _by_kind(
-    customers: Mapping[tuple[str, ...], int], by: Mapping[str, str]
-) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
-    for place, kind in enumerate(by):
-        own: Counter[str] = Counter()
-        for cell, count in customers.items():
-            own[cell[place]] += count
-        found[kind] = dict(own)
-    return found
