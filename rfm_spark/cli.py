@@ -307,6 +307,7 @@ def _execute(
         verbose=options.verbose,
     ) as spark:
         show = partial(look, spark, configuration, display, command=options.command)
+        done: Context | None = None
         if options.command in looks:
             show(work=looks[options.command])
         elif options.command == "backfill":
@@ -316,7 +317,7 @@ def _execute(
             )
             snapshot_date = dates[-1]
         else:
-            execute(
+            done = execute(
                 spark,
                 configuration,
                 display,
@@ -327,7 +328,7 @@ def _execute(
             )
         if options.command in {"segment", "run", "backfill"}:
             assert snapshot_date is not None
-            show(work=lambda c: show_segments(c, display, snapshot_date))
+            show(work=lambda c: show_segments(c, display, snapshot_date), after=done)
     if options.command != "runs":
         display.done(time.monotonic() - start, configuration.settings.store)
     if page is not None:

@@ -42,11 +42,13 @@ _VERIFICATION = "spark.databricks.delta.allFilesInCrc.verificationMode.forceOnNo
 _CALL_SITES = "spark.python.sql.dataFrameDebugging.enabled"
 
 # For sessions that this program starts itself, unless the caller says otherwise: no progress bar
-# among its own lines, two tasks instead of fifty to rebuild the state of a table of few files, and
-# 32 instead of one for each folder to list a log, which for two years of days is a wait of seconds.
+# among its own lines, one task instead of fifty to rebuild the state of a table of few files, 32
+# instead of one for each folder to list a log, which for two years of days is a wait of seconds,
+# and plans kept for the UI in short: the long form of hundreds of them takes seconds to write.
 LOCAL_DEFAULTS = {
     "spark.ui.showConsoleProgress": "false",
-    "spark.databricks.delta.snapshotPartitions": "2",
+    "spark.sql.ui.explainMode": "simple",
+    "spark.databricks.delta.snapshotPartitions": "1",
     "spark.sql.sources.parallelPartitionDiscovery.parallelism": "32",
     _VERIFICATION: "false",
     _CALL_SITES: "false",

@@ -67,9 +67,35 @@ def crossed(previous: DataFrame, present: DataFrame, revenue: DataFrame) -> Data
         *(F.col(column).alias(f"to_{kind}") for kind, column in KINDS.items()),
         *(f"recut_{kind}" for kind in KINDS),
     )
-    both = was.join(now, on="customer_id", how="full_outer")
-    both = both.join(revenue, on="customer_id", how="left")
+    return _counted(was.join(now, on="customer_id", how="full_outer"), revenue)
+
+
+def crossed_within(present: DataFrame, revenue: DataFrame) -> DataFrame:
+    """The same of labels that say which segments their customers had; departed ones are missing.
+
+    Args:
+        present: customer_id, the segment columns of both kinds, ``previous_<column>`` of these,
+            null for new customers, and ``recut_<kind>``.
+        revenue: As in :func:`crossed`.
+    """
+    pairs = present.select(
+        "customer_id",
+        *(F.col(f"previous_{column}").alias(f"from_{kind}") for kind, column in KINDS.items()),
+        *(F.col(column).alias(f"to_{kind}") for kind, column in KINDS.items()),
+        *(f"recut_{kind}" for kind in KINDS),
+    )
+    return _counted(pairs, revenue)
+
+
+def at_previous(rows: Iterable[Row]) -> int:
+    """Customers of the previous date in the rows of :func:`crossed`."""
+    kind = next(iter(KINDS))
+    return sum(row["customers"] for row in rows if row[f"from_{kind}"] is not None)
+
+
+def _counted(pairs: DataFrame, revenue: DataFrame) -> DataFrame:
     keys = [f"{side}_{kind}" for kind in KINDS for side in ("from", "to", "recut")]
+    both = pairs.join(revenue, on="customer_id", how="left")
     return both.groupBy(*keys).agg(
         F.count(F.lit(1)).alias("customers"), F.sum("revenue").alias("revenue")
     )

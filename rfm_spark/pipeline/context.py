@@ -195,7 +195,7 @@ class Context:
         dated = [{**record, "snapshot_date": snapshot_date} for record in records]
         self.run.records[table.name, snapshot_date] = dated
         rows = [tuple(record[name] for name in table.columns) for record in dated]
-        self.write_later(table, self.spark.createDataFrame(rows, table.ddl).repartition(1), where)
+        self.write_later(table, self.spark.createDataFrame(rows, table.ddl).coalesce(1), where)
 
     def records(self, table: str, snapshot_date: date) -> Sequence[Mapping[str, Any]]:
         """A small table's rows of a date, as this run wrote them, or else as they are stored.

@@ -110,7 +110,7 @@ def write_drift(
         for row in drift
     ]
     table = schemas.DRIFT
-    frame = context.spark.createDataFrame(rows, table.ddl).repartition(1)
+    frame = context.spark.createDataFrame(rows, table.ddl).coalesce(1)
     replaced = f"(model_version = '{model.version}' OR model_version LIKE '{snapshot_date}-%')"
     context.write_later(table, frame, f"snapshot_date = DATE'{snapshot_date}' AND {replaced}")
 

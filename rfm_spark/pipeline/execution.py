@@ -75,13 +75,24 @@ def look(
     *,
     command: str,
     work: Callable[[Context], Result],
+    after: Context | None = None,
 ) -> Result:
     """The same for what only looks: the ledger does not mention it.
+
+    Args:
+        spark: The session.
+        configuration: Settings and rule map.
+        display: Where progress goes.
+        command: Which command it is.
+        work: Does the looking.
+        after: A run that has ended; the few rows that it wrote are not read again.
 
     Raises:
         RfmSparkError: Whatever the stage refuses, or Spark finds wrong with the data.
     """
     context = new_context(spark, configuration, display, command)
+    if after is not None:
+        context.run.records.update(after.run.records)
     with (
         run_settings(spark, configuration.settings.timezone),
         jobs_of(spark, context.run.run_id, command),

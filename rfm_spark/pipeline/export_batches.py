@@ -126,7 +126,7 @@ def mark_sent(
     }
     table = schemas.EXPORT_BATCHES
     row = tuple(record[name] for name in table.columns)
-    frame = context.spark.createDataFrame([row], table.ddl).repartition(1)
+    frame = context.spark.createDataFrame([row], table.ddl).coalesce(1)
     context.write_later(table, frame, batch.where)
 
 

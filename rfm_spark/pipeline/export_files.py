@@ -164,7 +164,7 @@ def write_manifest(context: Context, place: Place, content: Mapping[str, Any]) -
         aside.write_text(f"{text}\n", encoding="utf-8")
         aside.replace(path)
         return
-    frame = context.spark.createDataFrame([(text,)], "value string").repartition(1)
+    frame = context.spark.createDataFrame([(text,)], "value string").coalesce(1)
     frame.write.mode("overwrite").text(place.manifest)
 
 

@@ -14,11 +14,11 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
-from rfm_spark.ingest.measures import FORGOTTEN
 from rfm_spark.insight.figures import exact_sums
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.earlier import carried_on, find_earlier
 from rfm_spark.pipeline.history import History, counted_anew
+from rfm_spark.pipeline.ingested import accepted
 from rfm_spark.session import many_groups
 from rfm_spark.smallest_units import as_longs_if_they_fit
 
@@ -61,30 +61,21 @@ def _state_of(context: Context, snapshot_date: date) -> DataFrame:
 def _disagreement(context: Context, history: History, state: DataFrame) -> str | None:
     """Why the carried state cannot be right: its sums are not those of the accepted rows."""
     sums = exact_sums(state, ["purchase_amount", "refund_amount", "lines", "refund_lines"])
-    report = context.store.read("ingest_report").where(
-        (F.col("source") == "transactions")
-        & F.col("measure").isin("accepted", FORGOTTEN)
-        & (F.col("activity_date") < F.lit(history.snapshot_date))
-    )
-    if history.first_day is not None:
-        report = report.where(F.col("activity_date") >= F.lit(history.first_day))
-    sign = F.when(F.col("measure") == FORGOTTEN, -1).otherwise(1)
-    accepted = report.agg(
-        F.sum(F.col("amount") * sign).alias("accepted_money"),
-        F.sum(F.col("rows") * sign).alias("accepted_rows"),
-    )
 
-    def both(as_longs: bool) -> Row:
-        totals = [column for one in sums for column in one.columns(as_longs=as_longs)]
-        return state.agg(*totals).crossJoin(accepted).collect()[0]
+    def totals(as_longs: bool) -> Row:
+        columns = [column for one in sums for column in one.columns(as_longs=as_longs)]
+        return state.agg(*columns).collect()[0]
 
-    row = as_longs_if_they_fit(both)
+    row = as_longs_if_they_fit(totals)
     total = {one.name: one.of(row) for one in sums}
     money = total["purchase_amount"] + total["refund_amount"]
     rows = total["lines"] + total["refund_lines"]
-    if money == (row["accepted_money"] or 0) and rows == (row["accepted_rows"] or 0):
+    accepted_rows, accepted_money = accepted(
+        context, "transactions", history.first_day, history.snapshot_date
+    )
+    if rows == accepted_rows and money == accepted_money:
         return None
     return (
         f"its sums ({rows} rows, {money}) are not those of the accepted rows "
-        f"({row['accepted_rows'] or 0} rows, {row['accepted_money'] or 0})"
+        f"({accepted_rows} rows, {accepted_money})"
     )

@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from rfm_spark.errors import DataError
 from rfm_spark.ingest import daily, measures
 from rfm_spark.pipeline.context import Context
-from rfm_spark.pipeline.ingested import undated_rows
+from rfm_spark.pipeline.ingested import last_accepted_day, undated_rows
 from rfm_spark.schemas import BALANCE_COLUMNS
 
 
@@ -91,13 +90,8 @@ def not_lagging(context: Context, accepted_days: Iterable[date | None], last: da
     limit = context.settings.max_lag_days
     if limit is None:
         return
-    days = [day for day in accepted_days if day is not None]
-    report = context.store.read_or_none("ingest_report")
-    if report is not None:
-        accepted = report.where("source = 'transactions' AND measure = 'accepted' AND rows > 0")
-        stored = accepted.where(F.col("activity_date") <= F.lit(last)).agg(F.max("activity_date"))
-        days += [day for (day,) in stored.collect() if day is not None]
-    newest = max(days, default=None)
+    stored = last_accepted_day(context, "transactions", last)
+    newest = max((day for day in [*accepted_days, stored] if day is not None), default=None)
     if newest is None or (last - newest).days >= limit:
         raise DataError(
             f"no accepted transaction in the last {limit} days up to {last} (max_lag_days); the "

@@ -192,7 +192,7 @@ def _write(context: Context, records: Sequence[Mapping[str, object]]) -> None:
 def _frame(context: Context, records: Sequence[Mapping[str, object]]) -> DataFrame:
     table = schemas.RUNS
     rows = [tuple(record[name] for name in table.columns) for record in records]
-    return context.spark.createDataFrame(rows, table.ddl).repartition(1)
+    return context.spark.createDataFrame(rows, table.ddl).coalesce(1)
 
 
 def _sentence(context: Context, error: BaseException) -> str:

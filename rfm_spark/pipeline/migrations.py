@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
@@ -58,6 +58,7 @@ def migrations(
     *,
     snapshot_date: date,
     previous_date: date,
+    dates: Sequence[date],
 ) -> Migrations:
     """Count who went where between two dates; nothing is written.
 
@@ -68,20 +69,34 @@ def migrations(
         context: The run.
         customers: ``customer_features`` of the date with rfm_segment and cluster_segment.
         versions: What these come from.
-        snapshot_date: The date.
+        snapshot_date: The date, whose labels are stored.
         previous_date: An earlier date that has labels.
+        dates: All dates that had labels when those of the date were written.
     """
     previous = labels_on(context, previous_date)
-    present = customers.select("customer_id", *KINDS.values())
+    revenue = _revenue(context, previous_date, snapshot_date)
     earlier = _versions(previous)
     if earlier == versions:
+        present = labels_on(context, snapshot_date)
         present = present.withColumns({f"recut_{kind}": F.lit(False) for kind in KINDS})
     else:
         present = _told_apart(context, customers, earlier, snapshot_date, previous_date)
-    revenue = _revenue(context, previous_date, snapshot_date)
+    is_last = previous_date == max(day for day in dates if day < snapshot_date)
     with context.timed(f"counting who moved since {previous_date}"):
-        rows = matrix.crossed(previous, present, revenue).collect()
+        if earlier == versions and is_last:
+            rows = _crossed_within(previous, present, revenue)
+        else:
+            rows = matrix.crossed(previous, present, revenue).collect()
     return Migrations(previous_date, {kind: matrix.cells_of(rows, kind) for kind in KINDS})
+
+
+def _crossed_within(previous: DataFrame, present: DataFrame, revenue: DataFrame) -> list[Row]:
+    """From labels alone, which name the previous segments; a look at both for who departed."""
+    rows = matrix.crossed_within(present, revenue).collect()
+    if matrix.at_previous(rows) < previous.count():
+        departed = previous.join(present, on="customer_id", how="left_anti")
+        rows += matrix.crossed(departed, present.limit(0), revenue).collect()
+    return rows
 
 
 def write_migrations(context: Context, found: Sequence[Migrations], *, snapshot_date: date) -> None:

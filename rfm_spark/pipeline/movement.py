@@ -40,7 +40,12 @@ def write_movement(
     wanted = {*compared} if projected is None else {*compared, projected}
     found = {
         day: migrations(
-            context, customers, versions, snapshot_date=snapshot_date, previous_date=day
+            context,
+            customers,
+            versions,
+            snapshot_date=snapshot_date,
+            previous_date=day,
+            dates=dates,
         )
         for day in sorted(wanted)
     }
