@@ -12,6 +12,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
@@ -23,6 +24,8 @@ _BUCKETS_A_DOUBLING = 16
 _AT_ONE = 1 << 15
 """Number of the bucket of 1: that of the smallest double is still above ``_SMALL``."""
 _NOT_A_NUMBER = 1 << 20
+_PLACES = 1 << 22
+"""More than there are numbers of buckets."""
 
 Key = tuple[str, str, str]
 """A grouping by its name, one of its groups, and a metric."""
@@ -215,7 +218,7 @@ def running_counts(
     frame: DataFrame,
     metrics: Mapping[str, Column],
     groupings: Mapping[str, Column],
-    inside: Sequence[tuple[object, ...]],
+    inside: Sequence[tuple[Any, ...]],
 ) -> DataFrame:
     """Every value inside some buckets, with the rows that have it and those below it there.
 
@@ -232,7 +235,10 @@ def running_counts(
     schema = ", ".join(f"{name} string" for name in cell)
     table = frame.sparkSession.createDataFrame(list(inside), f"{schema}, {_INSIDE}")
     rows = _stacked(frame, list(metrics.values()), groupings)
-    near = rows.join(F.broadcast(table), on=[*cell, *_BUCKET], how="inner")
+    places = {row[len(cell)] * _PLACES + row[len(cell) + 1] for row in inside}
+    place = F.col("metric").cast("bigint") * F.lit(_PLACES) + F.col("bucket")
+    near = rows.where(place.isin(sorted(places)))  # a number is looked up faster than a join's key
+    near = near.join(F.broadcast(table), on=[*cell, *_BUCKET], how="inner")
     counts = near.groupBy(*_GROUP, *_BUCKET, "value").agg(F.count(F.lit(1)).alias("rows"))
     in_order = Window.partitionBy(*_GROUP, *_BUCKET).orderBy("value")
     below = F.sum("rows").over(in_order.rowsBetween(Window.unboundedPreceding, -1))

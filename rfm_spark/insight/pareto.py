@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
-from rfm_spark.insight.figures import added_up
+from rfm_spark.insight.figures import added_up, exact_sums
 from rfm_spark.order_statistics import bucket_number
+from rfm_spark.smallest_units import as_longs_if_they_fit
 
 _BUCKETS = 256
 FEW = 20_000
@@ -71,22 +72,20 @@ def bringing_most(
 
 def _slices(amounts: DataFrame, bucket: Column, by: Mapping[str, str]) -> list[_Slice]:
     """Customers by bucket, those of the largest amounts first; one pass."""
-    rows = (
-        amounts.groupBy(*by.values(), bucket.alias("bucket"))
-        .agg(
-            F.sum("monetary").alias("revenue"),
-            F.count(F.lit(1)).alias("customers"),
-            F.min("monetary").alias("least"),
-            F.max("monetary").alias("most"),
-        )
-        .collect()
-    )
+    (revenue,) = exact_sums(amounts, ["monetary"])
+
+    def rows(as_longs: bool) -> list[Row]:
+        counts = F.count(F.lit(1)).alias("customers")
+        ends = F.min("monetary").alias("least"), F.max("monetary").alias("most")
+        grouped = amounts.groupBy(*by.values(), bucket.alias("bucket"))
+        return grouped.agg(*revenue.columns(as_longs=as_longs), counts, *ends).collect()
+
     found: dict[object, _Slice] = {}
-    for row in rows:
+    for row in as_longs_if_they_fit(rows):
         least, most = row["least"], row["most"]
         own = found.setdefault(row["bucket"], _Slice(least, most))
         own.least, own.most = min(own.least, least), max(own.most, most)
-        own.revenue += row["revenue"]
+        own.revenue += revenue.of(row)
         own.customers[tuple(row[column] for column in by.values())] += row["customers"]
     return sorted(found.values(), key=lambda one: one.most, reverse=True)
 

@@ -6,13 +6,15 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timezone
+from typing import Any
 
-from pyspark.sql import Column, DataFrame, Row
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from rfm_spark import __version__, schemas
 from rfm_spark.errors import RfmSparkError
 from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.ledger_entries import AS_THEY_ARE, Entry, known_entries, note_entries
 from rfm_spark.pipeline.turns import this_process, turn
 
 SUCCEEDED, FAILED, STARTED, STALE = "succeeded", "failed", "started", "stale"
@@ -65,36 +67,41 @@ def recorded(context: Context, snapshot_date: date | None, patience: float) -> I
         _append_end(context, snapshot_date, SUCCEEDED, started)
 
 
-def last_success(context: Context, *, output: str, snapshot_date: date) -> Row | None:
+def last_success(context: Context, *, output: str, snapshot_date: date) -> Entry | None:
     """The ledger row of the last successful run that wrote a table for a date."""
-    runs = context.store.read_or_none(schemas.RUNS.name)
-    if runs is None:
-        return None
-    wrote = _version_of(output)
-    own = runs.where(
-        (F.col("status") == SUCCEEDED)
-        & (F.col("snapshot_date") == F.lit(snapshot_date))
-        & F.map_contains_key("output_versions", output)
-    )
-    row = own.orderBy(wrote.desc()).first()
-    return row if row is None or isinstance(row, Row) else None
+    own = [
+        entry
+        for entry in known_entries(context)
+        if entry.status == SUCCEEDED
+        and entry.snapshot_date == snapshot_date
+        and output in entry.output_versions
+    ]
+    return max(own, key=lambda entry: entry.output_versions[output], default=None)
 
 
-def unfinished_since(context: Context, success: Row, *, snapshot_date: date) -> bool:
+def unfinished_since(context: Context, success: Entry, *, snapshot_date: date) -> bool:
     """Whether another run of the date has started since and may have left half of its work.
 
     Runs that failed before they wrote anything do not count.
     """
-    runs = context.store.read(schemas.RUNS.name).where(
-        (F.col("snapshot_date") == F.lit(snapshot_date)) & (F.col("run_id") != context.run.run_id)
-    )
-    by_time = F.col("started") > F.lit(success["started"])  # turns are younger than ledgers
-    is_later = F.coalesce(F.col("turn") > F.lit(success["turn"]).cast("bigint"), by_time)
-    later = runs.where(is_later & (F.col("command") != "export") & (F.col("status") != STALE))
-    has_written = F.cardinality("output_versions") > 0
-    is_harmless = (F.col("status") == SUCCEEDED) | ((F.col("status") == FAILED) & ~has_written)
-    ends = later.groupBy("run_id").agg(F.bool_or(is_harmless).alias("is_harmless"))
-    return bool(ends.where("NOT is_harmless").limit(1).collect())
+    harmless: dict[str, bool] = {}
+    for entry in known_entries(context):
+        is_other = entry.run_id != context.run.run_id and entry.snapshot_date == snapshot_date
+        if not is_other or entry.command == "export" or entry.status == STALE:
+            continue
+        if _is_later(entry, success):
+            ended_well = entry.status == SUCCEEDED
+            wrote_nothing = entry.status == FAILED and not entry.output_versions
+            is_harmless = ended_well or wrote_nothing
+            harmless[entry.run_id] = harmless.get(entry.run_id, False) or is_harmless
+    return not all(harmless.values())
+
+
+def _is_later(entry: Entry, success: Entry) -> bool:
+    """By turn; by time where one has none, as turns are younger than ledgers."""
+    if entry.turn is None or success.turn is None:
+        return entry.started > success.started
+    return entry.turn > success.turn
 
 
 def mark_stale(context: Context, dates: Sequence[date], why: str) -> None:
@@ -108,22 +115,21 @@ def mark_stale(context: Context, dates: Sequence[date], why: str) -> None:
     assert version is not None
     now = datetime.now(timezone.utc)
     own = {"started": now, "ended": now, "output_versions": {_LABELS: version}, "rows": {}}
-    _write(context, [_record(context, day, STALE, why) | own for day in dates])
+    records = [_record(context, day, STALE, why) | own for day in dates]
+    note_entries(context, (_entry(record) for record in records))
+    _write(context, records)
 
 
 def stale_dates(context: Context) -> list[date]:
     """Snapshot dates whose labels have been marked stale since they were written; in order."""
-    runs = context.store.read_or_none(schemas.RUNS.name)
-    if runs is None:
-        return []
-    version, status = _version_of(_LABELS), F.col("status")
-    dates = runs.where(F.col("snapshot_date").isNotNull()).groupBy("snapshot_date")
-    marks = dates.agg(
-        F.max(F.when(status == STALE, version)).alias("marked"),
-        F.max(F.when(status == SUCCEEDED, version)).alias("written"),
-    )
-    stale = marks.where(F.col("marked") >= F.coalesce("written", F.lit(0)))
-    return sorted(row["snapshot_date"] for row in stale.select("snapshot_date").collect())
+    marked: dict[date, int] = {}
+    written: dict[date, int] = {}
+    for entry in known_entries(context):
+        noted = {STALE: marked, SUCCEEDED: written}.get(entry.status)
+        version = entry.output_versions.get(_LABELS)
+        if noted is not None and version is not None and entry.snapshot_date is not None:
+            noted[entry.snapshot_date] = max(version, noted.get(entry.snapshot_date, 0))
+    return sorted(day for day, version in marked.items() if version >= written.get(day, 0))
 
 
 def newest_runs(context: Context, limit: int) -> list[Row]:
@@ -146,10 +152,6 @@ def newest_runs(context: Context, limit: int) -> list[Row]:
         {"status": status, "at": F.date_format("started", "yyyy-MM-dd HH:mm:ss")}
     )
     return listed.orderBy(F.desc("started"), F.desc("run_id")).limit(limit).collect()
-
-
-def _version_of(table: str) -> Column:
-    return F.try_element_at("output_versions", F.lit(table))
 
 
 def _append_end(
@@ -183,6 +185,12 @@ def _record(
         "turn": run.turn,
         "process": this_process(),
     }
+
+
+def _entry(record: Mapping[str, Any]) -> Entry:
+    named = {name: record[name] for name in AS_THEY_ARE}
+    began: datetime = record["started"]
+    return Entry(**named, started=int(began.timestamp() * 1_000_000), at=began.isoformat())
 
 
 def _write(context: Context, records: Sequence[Mapping[str, object]]) -> None:

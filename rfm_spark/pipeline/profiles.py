@@ -21,6 +21,7 @@ from rfm_spark.insight.pareto import bringing_most
 from rfm_spark.insight.separation import cramers_v, eta_squared
 from rfm_spark.insight.words import Figure, Portrait, insight
 from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.snapshots import labels_on
 from rfm_spark.rules import NO_PURCHASE
 from rfm_spark.schemas import KINDS
 
@@ -55,12 +56,13 @@ def write_profiles(
         context: The run.
         customers: ``customer_features`` of the date with rfm_segment and cluster_segment.
         model: The model that gave the clusters.
-        snapshot_date: The date.
+        snapshot_date: The date, whose labels are stored.
     """
     features = profiled_features(context, customers)
     names = context.settings.sources.attributes
+    labels = labels_on(context, snapshot_date)
     with context.timed("describing the segments"):
-        portraits = _portraits(customers, features, names)
+        portraits = _portraits(customers, labels, features, names)
     known = {"rfm": _rule_segments(context), "cluster": _clusters(model)}
     records = [
         _record(context, portraits, kind, segment, known[kind][segment])
@@ -87,8 +89,9 @@ def profiled_features(context: Context, customers: DataFrame) -> list[str]:
 
 
 def _portraits(
-    customers: DataFrame, features: Sequence[str], attributes: Sequence[str]
+    customers: DataFrame, labels: DataFrame, features: Sequence[str], attributes: Sequence[str]
 ) -> _Portraits:
+    """From everybody's features; what labels hold too is read from them, which takes less."""
     known = figures.counted(customers, features, KINDS)
     frames = figures.frames(features, known)
     cells = figures.groups(customers, list(KINDS.values()), frames, known)
@@ -97,8 +100,8 @@ def _portraits(
         segments,
         figures.together(cells.values()),
         medians(customers, features, KINDS, known),
-        attribute_shares.attribute_counts(customers, attributes),
-        bringing_most(customers, PARETO_SHARE, KINDS),
+        attribute_shares.attribute_counts(labels, attributes),
+        bringing_most(labels, PARETO_SHARE, KINDS),
     )
 
 

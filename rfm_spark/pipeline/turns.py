@@ -25,13 +25,13 @@ from pathlib import Path
 
 import psutil
 from pyspark import inheritable_thread_target
-from pyspark.sql import DataFrame, Row
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame
 
 from rfm_spark import schemas
 from rfm_spark.added_jars import see_added_jars
 from rfm_spark.errors import ConflictError
 from rfm_spark.pipeline.context import Context
+from rfm_spark.pipeline.ledger_entries import Entry, read_entries
 
 ENDED = ("succeeded", "failed")
 SIGN_SECONDS = 60.0
@@ -91,8 +91,8 @@ def _take(context: Context, first_row: Callable[[], DataFrame], patience: float)
     while True:
         context.store.create(schemas.RUNS)
         turn, holder = _newest(context)
-        if holder is not None and holder["run_id"] != watched:
-            watched, watch = holder["run_id"], _Watch()
+        if holder is not None and holder.run_id != watched:
+            watched, watch = holder.run_id, _Watch()
         life = _Life.DEAD if holder is None else _life(context, holder, watch)
         if holder is None or life in (_Life.DEAD, _Life.SILENT):
             context.run.turn = turn + 1
@@ -112,29 +112,25 @@ def _take(context: Context, first_row: Callable[[], DataFrame], patience: float)
         time.sleep(_ASK_SECONDS)
 
 
-def _newest(context: Context) -> tuple[int, Row | None]:
+def _newest(context: Context) -> tuple[int, Entry | None]:
     """The newest turn, and the run whose turn it is: None where that one has ended."""
-    runs = context.store.read(schemas.RUNS.name)
-    taken = runs.where(F.col("turn").isNotNull() & (F.col("status") != "stale"))
-    started = F.unix_seconds("started").alias("started")
-    at = F.date_format("started", "yyyy-MM-dd HH:mm:ss").alias("at")
-    run = F.struct("run_id", "command", "snapshot_date", "process", started, at)
-    last = F.max_by(run, "turn")
-    by_run = taken.groupBy("turn").agg(
-        last.alias("run"), F.bool_or(F.col("status").isin(*ENDED)).alias("has_ended")
-    )
-    newest = by_run.orderBy(F.desc("turn")).limit(1).collect()
-    if not newest:
-        return 0, None
-    return newest[0]["turn"], None if newest[0]["has_ended"] else newest[0]["run"]
+    taken = [
+        (entry.turn, entry)
+        for entry in read_entries(context)
+        if entry.turn is not None and entry.status != "stale"
+    ]
+    newest = max((turn for turn, _ in taken), default=0)
+    rows = [entry for turn, entry in taken if turn == newest]
+    has_ended = any(entry.status in ENDED for entry in rows)
+    return newest, None if has_ended or not rows else rows[0]
 
 
-def _life(context: Context, holder: Row, watch: _Watch) -> _Life:
-    machine, _, process = (holder["process"] or "").rpartition("/")
+def _life(context: Context, holder: Entry, watch: _Watch) -> _Life:
+    machine, _, process = (holder.process or "").rpartition("/")
     if machine == _machine():
-        is_here = holder["run_id"] in _active or not _is_own(process)
+        is_here = holder.run_id in _active or not _is_own(process)
         return _Life.ALIVE if is_here and _lives(process) else _Life.DEAD
-    signs, given = _sign_of(context, holder["run_id"]) or (0, holder["started"])
+    signs, given = _sign_of(context, holder.run_id) or (0, holder.started // 1_000_000)
     if time.time() - given > _LONG_AGO:
         return _Life.SILENT
     if watch.signs == signs:
@@ -224,8 +220,8 @@ def _lives(process: str) -> bool:
         return True
 
 
-def _about(holder: Row) -> str:
-    day = f" of {holder['snapshot_date']}" if holder["snapshot_date"] else ""
-    host = (holder["process"] or "").partition(":")[0]
-    run = f"run {holder['run_id'][:8]}"
-    return f"{holder['command']}{day} on {host}, since {holder['at']} ({run})"
+def _about(holder: Entry) -> str:
+    day = f" of {holder.snapshot_date}" if holder.snapshot_date else ""
+    host = (holder.process or "").partition(":")[0]
+    run = f"run {holder.run_id[:8]}"
+    return f"{holder.command}{day} on {host}, since {holder.at} ({run})"

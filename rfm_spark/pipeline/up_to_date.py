@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, timedelta
 
-from pyspark.sql import Row
-
 from rfm_spark import __version__, schemas
 from rfm_spark.features import updating
 from rfm_spark.pipeline import customers, events, extra_features, ledger
 from rfm_spark.pipeline.context import Context, identity_of, number_of
 from rfm_spark.pipeline.earlier import FEED_IS_GONE
 from rfm_spark.pipeline.ingest import is_everything_in
+from rfm_spark.pipeline.ledger_entries import Entry
 from rfm_spark.pipeline.logs import fingerprint_name
 from rfm_spark.pipeline.registry import model_in_force
 from rfm_spark.pipeline.snapshots import labels_on
@@ -65,7 +64,7 @@ def labels_are_current(context: Context, snapshot_date: date) -> bool:
         return False
     seen = _seen(written)
     features = ledger.last_success(context, output="customer_features", snapshot_date=snapshot_date)
-    if features is None or features["output_versions"]["customer_features"] > seen.get(
+    if features is None or features.output_versions["customer_features"] > seen.get(
         "customer_features", -1
     ):
         return False
@@ -81,23 +80,23 @@ def labels_are_current(context: Context, snapshot_date: date) -> bool:
     return (labels["model_version"], labels["thresholds_version"]) == (model.version, edges)
 
 
-def _last_run(context: Context, snapshot_date: date, *outputs: str) -> Row | None:
+def _last_run(context: Context, snapshot_date: date, *outputs: str) -> Entry | None:
     """The last run that wrote the outputs of a date, if they are still what it left there."""
     last = ledger.last_success(context, output=outputs[0], snapshot_date=snapshot_date)
     made_by = (__version__, context.configuration.config_hash)
-    if last is None or (last["code_version"], last["config_hash"]) != made_by:
+    if last is None or (last.code_version, last.config_hash) != made_by:
         return None
     if ledger.unfinished_since(context, last, snapshot_date=snapshot_date):
         return None
     for table in outputs:
         now = context.store.version(table)
-        if now is None or now < last["output_versions"].get(table, 0):
+        if now is None or now < last.output_versions.get(table, 0):
             return None  # created anew
     return last
 
 
-def _seen(run: Row) -> dict[str, int]:
-    return {**run["input_versions"], **run["output_versions"]}
+def _seen(run: Entry) -> dict[str, int]:
+    return {**run.input_versions, **run.output_versions}
 
 
 def _has_changed(context: Context, table: str, seen: Mapping[str, int], before: date) -> bool:

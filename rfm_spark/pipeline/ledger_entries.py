@@ -1,0 +1,87 @@
+"""The rows of ``runs``, looked up once: what earlier runs did is asked for many times in a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pyspark.sql import functions as F
+
+from rfm_spark import schemas
+from rfm_spark.pipeline.context import Context
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of ``runs``.
+
+    Args:
+        run_id: Whose row it is.
+        command: Of the run.
+        snapshot_date: Which date it is about.
+        status: As in the table.
+        turn: The run's turn; None where it only looked.
+        process: Machine and process.
+        code_version: Of the program.
+        config_hash: Of its configuration.
+        input_versions: Versions of the tables that it read.
+        output_versions: Versions of the tables that it wrote.
+        started: Unix microseconds.
+        at: The same in the business time zone, for people.
+    """
+
+    run_id: str
+    command: str
+    snapshot_date: date | None
+    status: str
+    turn: int | None
+    process: str | None
+    code_version: str | None
+    config_hash: str | None
+    input_versions: Mapping[str, int]
+    output_versions: Mapping[str, int]
+    started: int
+    at: str
+
+
+_NAME = schemas.RUNS.name
+AS_THEY_ARE = (
+    "run_id",
+    "command",
+    "snapshot_date",
+    "status",
+    "turn",
+    "process",
+    "code_version",
+    "config_hash",
+    "input_versions",
+    "output_versions",
+)
+"""Columns that an entry has as the table has them."""
+
+
+def read_entries(context: Context) -> Sequence[Entry]:
+    """All rows as they are now; none where there is no ledger yet."""
+    runs = context.store.read_or_none(_NAME)
+    entries = []
+    if runs is not None:
+        started = F.unix_micros("started").alias("started")
+        at = F.date_format("started", "yyyy-MM-dd HH:mm:ss").alias("at")
+        for row in runs.select(*AS_THEY_ARE, started, at).collect():
+            told = row.asDict()
+            versions = {name: told[name] or {} for name in ("input_versions", "output_versions")}
+            entries.append(Entry(**told | versions))
+    context.run.found[_NAME] = entries
+    return entries
+
+
+def known_entries(context: Context) -> Sequence[Entry]:
+    """All rows as they were when this run took its turn, and what it has added since."""
+    found: Sequence[Entry] | None = context.run.found.get(_NAME)
+    return read_entries(context) if found is None else found
+
+
+def note_entries(context: Context, added: Iterable[Entry]) -> None:
+    """Rows that this run adds; nobody else does while it has its turn."""
+    context.run.found[_NAME] = [*known_entries(context), *added]
