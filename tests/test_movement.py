@@ -84,6 +84,32 @@ def test_rows_add_up_to_the_previous_sizes_and_columns_to_the_present_ones(cross
     assert (matrix.at_both(cells), matrix.kept(cells)) == (4, 2)
 
 
+def test_labels_that_name_the_previous_segments_give_the_same_but_for_who_departed(
+    spark, crossed
+) -> None:
+    labels = spark.createDataFrame(
+        [
+            (1, "Good", "one", "Good", "one", False, False),
+            (2, "Good", "one", "Bad", "one", True, False),
+            (3, "Good", "two", "Bad", "two", False, True),
+            (4, "Bad", "two", "Bad", "one", False, True),
+            (6, None, None, "Good", "two", True, False),
+            (7, None, None, "Good", "two", False, False),
+        ],
+        "customer_id bigint, previous_rfm_segment string, previous_cluster_segment string, "
+        "rfm_segment string, cluster_segment string, recut_rfm boolean, recut_cluster boolean",
+    )
+    revenue = spark.createDataFrame(
+        [(1, Decimal("10.00")), (3, Decimal("-2.50")), (5, Decimal("4.00"))],
+        "customer_id bigint, revenue decimal(28,2)",
+    )
+    rows = matrix.crossed_within(labels, revenue).collect()
+    for kind in ("rfm", "cluster"):
+        everybody = matrix.cells_of(crossed, kind)
+        assert matrix.cells_of(rows, kind) == [one for one in everybody if one.to_segment]
+    assert (matrix.at_previous(rows), matrix.at_previous(crossed)) == (4, 5)
+
+
 def test_where_the_cut_is_lost_nothing_is_told_apart(spark) -> None:
     labels = "customer_id bigint, rfm_segment string, cluster_segment string"
     previous = spark.createDataFrame([(1, "A", "a")], labels)

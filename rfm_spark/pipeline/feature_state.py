@@ -18,7 +18,7 @@ from rfm_spark.insight.figures import exact_sums
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.earlier import carried_on, find_earlier
 from rfm_spark.pipeline.history import History, counted_anew
-from rfm_spark.pipeline.ingested import accepted
+from rfm_spark.pipeline.ingested import report_of
 from rfm_spark.session import many_groups
 from rfm_spark.smallest_units import as_longs_if_they_fit
 
@@ -70,9 +70,8 @@ def _disagreement(context: Context, history: History, state: DataFrame) -> str |
     total = {one.name: one.of(row) for one in sums}
     money = total["purchase_amount"] + total["refund_amount"]
     rows = total["lines"] + total["refund_lines"]
-    accepted_rows, accepted_money = accepted(
-        context, "transactions", history.first_day, history.snapshot_date
-    )
+    report = report_of(context, "transactions")
+    accepted_rows, accepted_money = report.accepted(history.first_day, history.snapshot_date)
     if rows == accepted_rows and money == accepted_money:
         return None
     return (

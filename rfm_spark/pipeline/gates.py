@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 from rfm_spark.errors import DataError
 from rfm_spark.ingest import daily, measures
 from rfm_spark.pipeline.context import Context
-from rfm_spark.pipeline.ingested import last_accepted_day, undated_rows
+from rfm_spark.pipeline.ingested import report_of
 from rfm_spark.schemas import BALANCE_COLUMNS
 
 
@@ -48,7 +48,7 @@ def few_rejects(context: Context, name: str, tally: measures.Tally) -> None:
     not count again.
     """
     read, rejected = tally.rows_of("read"), tally.rejected()
-    known = min(undated_rows(context, name), tally.undated_rows())
+    known = min(report_of(context, name).undated_rows(), tally.undated_rows())
     count, read = sum(rejected.values()) - known, read - known
     if count <= 0:
         return
@@ -90,7 +90,7 @@ def not_lagging(context: Context, accepted_days: Iterable[date | None], last: da
     limit = context.settings.max_lag_days
     if limit is None:
         return
-    stored = last_accepted_day(context, "transactions", last)
+    stored = report_of(context, "transactions").last_accepted_day(last)
     newest = max((day for day in [*accepted_days, stored] if day is not None), default=None)
     if newest is None or (last - newest).days >= limit:
         raise DataError(

@@ -16,7 +16,7 @@ from rfm_spark.ingest import daily, measures
 from rfm_spark.ingest.days import DayRange, missing_ranges
 from rfm_spark.pipeline import gates
 from rfm_spark.pipeline.context import Context
-from rfm_spark.pipeline.ingested import ingested_days, write_report
+from rfm_spark.pipeline.ingested import report_of, write_report
 from rfm_spark.pipeline.logs import (
     Batch,
     OpenLog,
@@ -75,7 +75,8 @@ def is_everything_in(context: Context, last: date) -> bool:
 def _ranges(context: Context, name: str, first: date | None, last: date) -> list[DayRange]:
     if first is not None:
         return [DayRange(first, last)]
-    return missing_ranges(ingested_days(context, name), last, context.settings.reprocess_days)
+    days_in = report_of(context, name).days_in()
+    return missing_ranges(days_in, last, context.settings.reprocess_days)
 
 
 def _judged(context: Context, log: OpenLog, days: DayRange) -> Batch:

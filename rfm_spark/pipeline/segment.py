@@ -34,9 +34,11 @@ from rfm_spark.scoring.segments import segment_by
 def segment(context: Context, *, snapshot_date: date, compare_to: Sequence[date] = ()) -> None:
     """Label every customer of a date, describe the segments, and say who moved.
 
-    Writes ``customer_segments``, ``drift``, ``segment_profiles``, ``segment_separation``; where
-    there are labels of an earlier date, ``segment_migrations``, ``segment_stability`` and
-    ``segment_outlook``; where there is a source of target events, ``segment_events``.
+    Writes ``customer_segments`` and ``drift``; where there are labels of an earlier date,
+    ``segment_migrations``, ``segment_stability`` and ``segment_outlook``; then
+    ``segment_profiles`` and ``segment_separation``, and where there is a source of target events,
+    ``segment_events``. Who moved is told before the segments are described, which takes longer:
+    the small tables are written meanwhile.
 
     The model and the edges are those with the largest snapshot date up to this one. Dates after
     this one rest on it, and are marked stale in ``runs`` before it is written.
@@ -89,7 +91,6 @@ def segment(context: Context, *, snapshot_date: date, compare_to: Sequence[date]
         still_stale(context, snapshot_date, previous)
     write_drift(context, drift, model, snapshot_date=snapshot_date)
     tell_alarms(context, drift, model)
-    write_profiles(context, customers, model, snapshot_date=snapshot_date)
     versions = thresholds.version, model.version
     write_movement(
         context,
@@ -99,6 +100,7 @@ def segment(context: Context, *, snapshot_date: date, compare_to: Sequence[date]
         compared=compared,
         dates=dates,
     )
+    write_profiles(context, customers, model, snapshot_date=snapshot_date)
     write_events(context, customers, events, snapshot_date=snapshot_date)
 
 
