@@ -7,10 +7,10 @@ faster, and as exact, as long as the numbers fit. Whoever adds asks :func:`fit` 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark.schemas import MONEY_DIGITS
@@ -33,6 +33,23 @@ def units(amount: Column, scale: int) -> Column:
 def units_or_error(amount: Column, scale: int) -> Column:
     """The same, but what is beyond ``MOST`` fails: see :func:`as_longs_if_they_fit`."""
     return F.when(amount.isNotNull(), F.coalesce(units(amount, scale), F.raise_error(_BEYOND)))
+
+
+def in_units(frame: DataFrame, amounts: Iterable[str], scale: int | None) -> DataFrame:
+    """Columns of money in their units, or as they are where ``scale`` is None.
+
+    An amount beyond ``MOST`` fails.
+    """
+    if scale is None:
+        return frame
+    return frame.withColumns({name: units_or_error(F.col(name), scale) for name in amounts})
+
+
+def in_money(frame: DataFrame, amounts: Iterable[str], scale: int | None) -> DataFrame:
+    """The reverse of :func:`in_units`."""
+    if scale is None:
+        return frame
+    return frame.withColumns({name: money(F.col(name), scale) for name in amounts})
 
 
 def parts_or_error(value: Column, decimals: int) -> Column:

@@ -17,7 +17,7 @@ ROOMS = {
     "activation",
     "mart",
 }
-EXACT = {"order_statistics", "smallest_units"}
+EXACT = {"order_statistics", "smallest_units", "exact_sums"}
 # What each part of the package may import from the rest of it.
 ALLOWED = {
     "errors": set(),
@@ -25,6 +25,7 @@ ALLOWED = {
     "rules": {"schemas"},
     "order_statistics": set(),
     "smallest_units": {"schemas"},
+    "exact_sums": {"smallest_units"},
     "caller_settings": set(),
     "jdbc_drivers": set(),
     "config": {"schemas", "errors", "rules", "jdbc_drivers"},

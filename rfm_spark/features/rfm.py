@@ -45,7 +45,7 @@ def purchase_history(
         *(F.when(in_window, column).otherwise(0).alias(name) for name, column in summed().items()),
     )
     history = (
-        in_units(facts, units_of)
+        smallest_units.in_units(facts, STATE_AMOUNTS, units_of)
         .repartition("customer_id")
         .groupBy("customer_id")
         .agg(
@@ -56,25 +56,7 @@ def purchase_history(
             *(F.sum(name).alias(name) for name in WINDOW_SUMS),
         )
     )
-    return in_money(history, units_of)
-
-
-def in_units(facts: DataFrame, units_of: int | None) -> DataFrame:
-    """Amounts in their smallest units; as they are where ``units_of`` is None."""
-    if units_of is None:
-        return facts
-    return facts.withColumns(
-        {name: smallest_units.units_or_error(F.col(name), units_of) for name in STATE_AMOUNTS}
-    )
-
-
-def in_money(facts: DataFrame, units_of: int | None) -> DataFrame:
-    """The reverse of :func:`in_units`."""
-    if units_of is None:
-        return facts
-    return facts.withColumns(
-        {name: smallest_units.money(F.col(name), units_of) for name in STATE_AMOUNTS}
-    )
+    return smallest_units.in_money(history, STATE_AMOUNTS, units_of)
 
 
 def is_purchase() -> Column:

@@ -11,7 +11,9 @@ from datetime import date
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from rfm_spark.features.rfm import WINDOW_SUMS, in_money, in_units, is_purchase, summed
+from rfm_spark import smallest_units
+from rfm_spark.features.rfm import WINDOW_SUMS, is_purchase, summed
+from rfm_spark.schemas import STATE_AMOUNTS
 
 _SIGN = "sign"
 
@@ -102,7 +104,7 @@ def updated_purchases(
     for part in parts[1:]:
         union = union.unionByName(part.select("customer_id", *counted, *days))
     together = (
-        in_units(union, units_of)
+        smallest_units.in_units(union, STATE_AMOUNTS, units_of)
         .repartition("customer_id")
         .groupBy("customer_id")
         .agg(
@@ -118,7 +120,7 @@ def updated_purchases(
     first, is_first_unsure = _end("first")
     last, is_last_unsure = _end("last")
     has_purchase = F.col("purchase_days") > 0
-    return in_money(together, units_of).select(
+    return smallest_units.in_money(together, STATE_AMOUNTS, units_of).select(
         "customer_id",
         "history_rows",
         "purchase_days",

@@ -120,11 +120,7 @@ def customer_daily(entries: DataFrame, units_of: int | None = None) -> DataFrame
         .agg(*(F.sum(name).alias(name) for name in ["orders", *_SUMS]))
         .drop(TASK)
     )
-    if units_of is None:
-        return by_customer
-    return by_customer.withColumns(
-        {name: smallest_units.money(F.col(name), units_of) for name in _MONEY}
-    )
+    return smallest_units.in_money(by_customer, _MONEY, units_of)
 
 
 def stored_sums(daily: DataFrame, units_of: int | None) -> DataFrame:

@@ -10,7 +10,8 @@ from decimal import Decimal
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
-from rfm_spark.insight.figures import added_up, exact_sums
+from rfm_spark.exact_sums import exact_sums
+from rfm_spark.insight.figures import added_up
 from rfm_spark.order_statistics import bucket_number
 from rfm_spark.smallest_units import as_longs_if_they_fit
 

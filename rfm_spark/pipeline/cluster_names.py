@@ -12,7 +12,7 @@ from rfm_spark.clustering.material import Material
 from rfm_spark.clustering.model import Model, with_clusters
 from rfm_spark.clustering.naming import is_name_of
 from rfm_spark.errors import ModelError
-from rfm_spark.insight.figures import means
+from rfm_spark.exact_sums import means
 from rfm_spark.pipeline.context import Context
 from rfm_spark.rules import NO_PURCHASE
 from rfm_spark.schemas import SCORE_COLUMNS, WHOLE_FEATURES

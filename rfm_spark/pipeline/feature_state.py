@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from rfm_spark import schemas
-from rfm_spark.insight.figures import exact_sums
+from rfm_spark.exact_sums import exact_sums
 from rfm_spark.pipeline.context import Context
 from rfm_spark.pipeline.earlier import carried_on, find_earlier
 from rfm_spark.pipeline.history import History, counted_anew

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from rfm_spark.errors import DataError
-from rfm_spark.insight.figures import means
+from rfm_spark.exact_sums import means
 from rfm_spark.insight.revenue_curve import revenue_curve
 from rfm_spark.insight.sample import fair_sample, floor_of
 from rfm_spark.pipeline.context import Context
