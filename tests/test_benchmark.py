@@ -219,6 +219,16 @@ def test_memory_is_that_of_a_program_and_its_children(tmp_path) -> None:
     assert (took.java_memory, took.executor_memory) == (0, 0)
 
 
+def test_memory_that_a_child_shares_before_it_starts_its_program_counts_once(tmp_path) -> None:
+    # Regression: a JVM that started a command was counted twice.
+    parent = (
+        "import os, time; held = bytearray(b'x' * 300_000_000); child = os.fork(); time.sleep(1); "
+        "child and os.wait()"
+    )
+    took = measured([sys.executable, "-c", parent], tmp_path / "lines", {})
+    assert 300_000_000 < took.memory < 590_000_000
+
+
 def test_an_engine_that_fails_is_told_with_its_last_lines(tmp_path) -> None:
     with pytest.raises(EngineError, match=r"(?s)ended with 3; .*not today"):
         measured(

@@ -93,11 +93,19 @@ def measured(
 
 
 def _resident(root: int) -> tuple[int, int]:
-    """Resident bytes of JVMs, and of all else, from this process down."""
+    """Resident bytes of JVMs, and of all else, from this process down.
+
+    A child that still bears its parent's command line is about to start another program, and its
+    memory is the parent's.
+    """
     java = python = 0
+    commands: dict[int, list[str]] = {}
     with suppress(psutil.Error):
         for process in [psutil.Process(root), *psutil.Process(root).children(recursive=True)]:
             with suppress(psutil.Error):  # it may have ended meanwhile
+                commands[process.pid] = process.cmdline()
+                if commands[process.pid] == commands.get(process.ppid()):
+                    continue
                 size = process.memory_info().rss
                 if "java" in process.name():
                     java += size
