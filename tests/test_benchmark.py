@@ -222,7 +222,7 @@ def test_memory_is_that_of_a_program_and_its_children(tmp_path) -> None:
 def test_memory_that_a_child_shares_before_it_starts_its_program_counts_once(tmp_path) -> None:
     # Regression: a JVM that started a command was counted twice.
     parent = (
-        "import os, time; held = bytearray(b'x' * 300_000_000); child = os.fork(); time.sleep(1); "
+        "import os, time; held = bytearray(300_000_000); child = os.fork(); time.sleep(1); "
         "child and os.wait()"
     )
     took = measured([sys.executable, "-c", parent], tmp_path / "lines", {})
