@@ -62,13 +62,18 @@ AS_THEY_ARE = (
 
 
 def read_entries(context: Context) -> Sequence[Entry]:
-    """All rows as they are now; none where there is no ledger yet."""
+    """All rows as they are now; none where there is no ledger yet.
+
+    A store that has not been written for long may lack younger columns, until it is.
+    """
     runs = context.store.read_or_none(_NAME)
     entries = []
     if runs is not None:
+        there = runs.columns
+        own = (F.col(name) if name in there else F.lit(None).alias(name) for name in AS_THEY_ARE)
         started = F.unix_micros("started").alias("started")
         at = F.date_format("started", "yyyy-MM-dd HH:mm:ss").alias("at")
-        for row in runs.select(*AS_THEY_ARE, started, at).collect():
+        for row in runs.select(*own, started, at).collect():
             told = row.asDict()
             versions = {name: told[name] or {} for name in ("input_versions", "output_versions")}
             entries.append(Entry(**told | versions))
