@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import date
-
-from pyspark.sql import functions as F
 
 from rfm_spark import schemas
 from rfm_spark.ingest.measures import Tally
@@ -21,15 +20,10 @@ def report_of(context: Context, source: str) -> Report:
 
     That is some rows a day, whatever the log; nothing where there is no such table yet.
     """
-    known: dict[str, Report] = context.run.found.setdefault(_TABLE, {})
-    if source not in known:
-        stored = context.store.read_or_none(_TABLE)
-        lines = []
-        if stored is not None:
-            rows = stored.where(F.col("source") == source).select(*_COLUMNS).collect()
-            lines = [Line(*row) for row in rows]
-        known[source] = Report(lines)
-    return known[source]
+    if _TABLE not in context.run.found:
+        context.run.found[_TABLE] = _stored(context)
+    reports: dict[str, Report] = context.run.found[_TABLE]
+    return reports.get(source, Report())
 
 
 def write_report(context: Context, source: str, tally: Tally, first: date, last: date) -> None:
@@ -42,6 +36,15 @@ def write_report(context: Context, source: str, tally: Tally, first: date, last:
     context.write_later(table, frame, f"source = '{source}' AND {renewal.predicate}")
     lines = (Line(day, measure, rows, amount) for _, day, measure, rows, amount, _ in records)
     context.run.found[_TABLE][source] = report.renewed(renewal, lines)
+
+
+def _stored(context: Context) -> dict[str, Report]:
+    """The reports of all sources, in one look."""
+    table = context.store.read_or_none(_TABLE)
+    lines: dict[str, list[Line]] = defaultdict(list)
+    for source, *line in [] if table is None else table.select("source", *_COLUMNS).collect():
+        lines[source].append(Line(*line))
+    return {source: Report(own) for source, own in lines.items()}
 
 
 def _types(context: Context, table: schemas.Table) -> str:

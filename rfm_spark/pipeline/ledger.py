@@ -6,7 +6,6 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime, timezone
-from typing import Any
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
@@ -14,7 +13,7 @@ from pyspark.sql import functions as F
 from rfm_spark import __version__, schemas
 from rfm_spark.errors import RfmSparkError
 from rfm_spark.pipeline.context import Context
-from rfm_spark.pipeline.ledger_entries import AS_THEY_ARE, Entry, known_entries, note_entries
+from rfm_spark.pipeline.ledger_entries import Entry, known_entries, read_again
 from rfm_spark.pipeline.turns import this_process, turn
 
 SUCCEEDED, FAILED, STARTED, STALE = "succeeded", "failed", "started", "stale"
@@ -115,9 +114,8 @@ def mark_stale(context: Context, dates: Sequence[date], why: str) -> None:
     assert version is not None
     now = datetime.now(timezone.utc)
     own = {"started": now, "ended": now, "output_versions": {_LABELS: version}, "rows": {}}
-    records = [_record(context, day, STALE, why) | own for day in dates]
-    note_entries(context, (_entry(record) for record in records))
-    _write(context, records)
+    _write(context, [_record(context, day, STALE, why) | own for day in dates])
+    read_again(context)
 
 
 def stale_dates(context: Context) -> list[date]:
@@ -185,12 +183,6 @@ def _record(
         "turn": run.turn,
         "process": this_process(),
     }
-
-
-def _entry(record: Mapping[str, Any]) -> Entry:
-    named = {name: record[name] for name in AS_THEY_ARE}
-    began: datetime = record["started"]
-    return Entry(**named, started=int(began.timestamp() * 1_000_000), at=began.isoformat())
 
 
 def _write(context: Context, records: Sequence[Mapping[str, object]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -46,7 +46,7 @@ class Entry:
 
 
 _NAME = schemas.RUNS.name
-AS_THEY_ARE = (
+_AS_THEY_ARE = (
     "run_id",
     "command",
     "snapshot_date",
@@ -58,7 +58,6 @@ AS_THEY_ARE = (
     "input_versions",
     "output_versions",
 )
-"""Columns that an entry has as the table has them."""
 
 
 def read_entries(context: Context) -> Sequence[Entry]:
@@ -70,7 +69,7 @@ def read_entries(context: Context) -> Sequence[Entry]:
     entries = []
     if runs is not None:
         there = runs.columns
-        own = (F.col(name) if name in there else F.lit(None).alias(name) for name in AS_THEY_ARE)
+        own = (F.col(name) if name in there else F.lit(None).alias(name) for name in _AS_THEY_ARE)
         started = F.unix_micros("started").alias("started")
         at = F.date_format("started", "yyyy-MM-dd HH:mm:ss").alias("at")
         for row in runs.select(*own, started, at).collect():
@@ -82,11 +81,11 @@ def read_entries(context: Context) -> Sequence[Entry]:
 
 
 def known_entries(context: Context) -> Sequence[Entry]:
-    """All rows as they were when this run took its turn, and what it has added since."""
+    """All rows as they were when this run took its turn, or since it has added some."""
     found: Sequence[Entry] | None = context.run.found.get(_NAME)
     return read_entries(context) if found is None else found
 
 
-def note_entries(context: Context, added: Iterable[Entry]) -> None:
-    """Rows that this run adds; nobody else does while it has its turn."""
-    context.run.found[_NAME] = [*known_entries(context), *added]
+def read_again(context: Context) -> None:
+    """This run adds rows: the next look reads all of them; nobody else adds any meanwhile."""
+    context.run.found.pop(_NAME, None)
