@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from rfm_spark.schemas import KINDS
@@ -62,11 +62,7 @@ def crossed(previous: DataFrame, present: DataFrame, revenue: DataFrame) -> Data
         revenue: customer_id and revenue, one row per customer with any.
     """
     was = previous.select("customer_id", *(F.col(c).alias(f"from_{k}") for k, c in KINDS.items()))
-    now = present.select(
-        "customer_id",
-        *(F.col(column).alias(f"to_{kind}") for kind, column in KINDS.items()),
-        *(f"recut_{kind}" for kind in KINDS),
-    )
+    now = present.select("customer_id", *_present_keys())
     return _counted(was.join(now, on="customer_id", how="full_outer"), revenue)
 
 
@@ -81,8 +77,7 @@ def crossed_within(present: DataFrame, revenue: DataFrame) -> DataFrame:
     pairs = present.select(
         "customer_id",
         *(F.col(f"previous_{column}").alias(f"from_{kind}") for kind, column in KINDS.items()),
-        *(F.col(column).alias(f"to_{kind}") for kind, column in KINDS.items()),
-        *(f"recut_{kind}" for kind in KINDS),
+        *_present_keys(),
     )
     return _counted(pairs, revenue)
 
@@ -91,6 +86,11 @@ def at_previous(rows: Iterable[Row]) -> int:
     """Customers of the previous date in the rows of :func:`crossed`."""
     kind = next(iter(KINDS))
     return sum(row["customers"] for row in rows if row[f"from_{kind}"] is not None)
+
+
+def _present_keys() -> list[Column]:
+    segments = [F.col(column).alias(f"to_{kind}") for kind, column in KINDS.items()]
+    return [*segments, *(F.col(f"recut_{kind}") for kind in KINDS)]
 
 
 def _counted(pairs: DataFrame, revenue: DataFrame) -> DataFrame:

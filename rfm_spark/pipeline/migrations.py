@@ -76,14 +76,15 @@ def migrations(
     previous = labels_on(context, previous_date)
     revenue = _revenue(context, previous_date, snapshot_date)
     earlier = _versions(previous)
-    if earlier == versions:
+    is_same_cut = earlier == versions
+    if is_same_cut:
         present = labels_on(context, snapshot_date)
         present = present.withColumns({f"recut_{kind}": F.lit(False) for kind in KINDS})
     else:
         present = _told_apart(context, customers, earlier, snapshot_date, previous_date)
     is_last = previous_date == max(day for day in dates if day < snapshot_date)
     with context.timed(f"counting who moved since {previous_date}"):
-        if earlier == versions and is_last:
+        if is_same_cut and is_last:
             rows = _crossed_within(previous, present, revenue)
         else:
             rows = matrix.crossed(previous, present, revenue).collect()
