@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from rfm_spark import smallest_units
-from rfm_spark.insight.figures import means
+from rfm_spark.exact_sums import means
 from rfm_spark.session import run_settings
 
 
