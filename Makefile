@@ -51,10 +51,11 @@ test-all: setup lint ## Run the tests, also the slow ones, after the linters
 test-release: setup lint ## Run them in every case that there is: every table's kill, all places whole
 	@$(PYTHON) -m pytest --durations=40 -o console_output_style=times
 
-lint: setup ## Check style and types
+lint: setup ## Check style, types, and that every test can be imported
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@$(PYTHON) -m pytest --collect-only -q > $(VENV)/tests.txt || { cat $(VENV)/tests.txt; exit 1; }
 
 format: setup ## Put the code in shape
 	@$(VENV)/bin/ruff check --fix .
