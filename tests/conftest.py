@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from rfm_spark.session import LOCAL_DEFAULTS
+from rfm_spark.spark_start import LOCAL_DEFAULTS
 
 PROJECT = Path(__file__).parents[1]
 SHARED_DATA = PROJECT.parent / "shared" / "data"

@@ -11,8 +11,8 @@ import yaml
 from conftest import PROJECT
 from databricks.bundles.jobs import Job
 
+from rfm_spark.arguments import parser
 from rfm_spark.checking import check_lines
-from rfm_spark.cli import _parser
 from rfm_spark.config import load_configuration
 
 BUNDLE = yaml.safe_load((PROJECT / "databricks.yml").read_text())
@@ -82,7 +82,7 @@ def test_every_task_starts_a_file_with_arguments_that_it_takes(target) -> None:
         assert {before["task_key"] for before in task.get("depends_on", [])} <= names
         if "spark_python_task" in task:
             assert (PROJECT / task["spark_python_task"]["python_file"]).is_file()
-            options = _parser().parse_args([task["task_key"], *arguments(task, job)])
+            options = parser().parse_args([task["task_key"], *arguments(task, job)])
             assert str(options.snapshot_date) == "2026-01-01"
 
 
