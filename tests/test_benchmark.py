@@ -10,14 +10,12 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import benchmark
 import duckdb
 import pandas as pd
 import pytest
 from conftest import JVM, SMALL
 from deltalake import DeltaTable
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-import benchmark
 from peers import agreement, duckdb_sklearn, engines, pandas_recipe, rfm_store, textbook
 from peers.engines import too_large
 from peers.measure import EngineError, Measured, measured

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import duckdb
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from peers.order_log import Plan, bring_tomorrow, linked_history, make_log, take_back
 
 PLAN = Plan(lines=200_000, customers=5_000, days=10, seed=1)

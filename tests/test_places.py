@@ -6,7 +6,6 @@ import json
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import tarfile
@@ -17,9 +16,9 @@ from typing import Any
 
 import psutil
 import pytest
-from clusters import HOME, Standalone, bare_python, connect_server, python_with_floor
-from clusters import standalone as start_standalone
+from clusters import bare_python, connect_server, python_with_floor
 from conftest import PROJECT, SMALL, Project
+from peers.cluster import HOME, Cluster, standalone
 from processes import SHORT_LIFE, start
 from stores import assert_same_tables
 from test_pipeline import CONFIG, SNAPSHOT
@@ -85,15 +84,15 @@ def package(tmp_path_factory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def cluster(tmp_path) -> Iterator[Standalone]:
-    with start_standalone(tmp_path) as started:
+def cluster(tmp_path) -> Iterator[Cluster]:
+    with standalone(executors=2, memory_gib=1, folder=tmp_path) as started:
         yield started
 
 
 class Disturbance:
     """Kills executors in the middle of a stage, and a worker in the end."""
 
-    def __init__(self, cluster: Standalone) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.killed: list[str] = []
 
@@ -110,9 +109,9 @@ class Disturbance:
         victims = self.cluster.executors()
         assert victims
         if with_worker:
-            worker = self.cluster.workers[0]
-            victims += psutil.Process(worker.pid).children()
-            worker.send_signal(signal.SIGKILL)
+            worker = psutil.Process(self.cluster.workers[0])
+            victims += worker.children()
+            worker.kill()
         for victim in victims:
             with suppress(psutil.NoSuchProcess):
                 victim.kill()

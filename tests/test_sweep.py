@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from benchmark_clustering import FEATURES, made
 from pyspark.ml.clustering import KMeans
 from pyspark.sql import functions as F
 from sklearn.cluster import KMeans as ScikitKMeans
@@ -29,9 +27,6 @@ from rfm_spark.clustering.model import (
 from rfm_spark.clustering.sample_sweep import judged, over_all_customers, sweep_sample
 from rfm_spark.clustering.space import moments, scaled_space
 from rfm_spark.clustering.whole_sweep import sweep_everybody
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
-from benchmark_clustering import FEATURES, made
 
 
 def told(what, done, total) -> None:

@@ -1,4 +1,7 @@
-"""A standalone cluster of Spark on this machine, whose executors have one core each."""
+"""A standalone cluster of Spark on this machine, whose executors have one core each.
+
+The tests that lose executors run on it too.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pyspark
 
 HOME = Path(pyspark.__file__).parent
@@ -27,6 +31,14 @@ class Cluster:
     url: str
     workers: tuple[int, ...]
 
+    def executors(self) -> list[psutil.Process]:
+        """Executors of the workers that live."""
+        found: list[psutil.Process] = []
+        for worker in self.workers:
+            with suppress(psutil.NoSuchProcess):
+                found += psutil.Process(worker).children()
+        return found
+
 
 @contextmanager
 def standalone(executors: int, memory_gib: int, folder: Path) -> Iterator[Cluster]:
@@ -42,7 +54,7 @@ def standalone(executors: int, memory_gib: int, folder: Path) -> Iterator[Cluste
     """
     environment = {**os.environ, "SPARK_HOME": str(HOME), "SPARK_DAEMON_MEMORY": "256m"}
     environment.pop("PYSPARK_SUBMIT_ARGS", None)
-    port = _free_port()
+    port = free_port()
     url = f"spark://127.0.0.1:{port}"
     here = ("--host", "127.0.0.1", "--webui-port", "0")
     size = ("--cores", "1", "--memory", f"{memory_gib + SPARE_GIB}g")
@@ -60,26 +72,35 @@ def standalone(executors: int, memory_gib: int, folder: Path) -> Iterator[Cluste
             return process.pid
 
         start(f"{DAEMON}.master.Master", *here, "--port", str(port))
-        _wait_for(port)
+        wait_for(port)
         workers = [
-            start(f"{DAEMON}.worker.Worker", url, *here, *size, "--work-dir", str(folder / f"{n}"))
+            start(
+                *(f"{DAEMON}.worker.Worker", url, *here, *size),
+                *("--work-dir", str(folder / f"worker {n}")),
+            )
             for n in range(executors)
         ]
         yield Cluster(url, tuple(workers))
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
     return port
 
 
-def _wait_for(port: int) -> None:
+def wait_for(port: int) -> None:
+    """Until somebody listens on a port.
+
+    Raises:
+        TimeoutError: Nobody does, for two minutes.
+    """
     deadline = time.monotonic() + SECONDS_TO_START
     while time.monotonic() < deadline:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.2)
-    raise TimeoutError(f"the master does not answer on port {port}")
+    raise TimeoutError(f"nobody answers on port {port}")
