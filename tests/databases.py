@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -13,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from peers.cluster import free_port
 
 PASSWORD = "not-a-secret"
 DATABASE = "shop"
@@ -49,7 +50,7 @@ def program(name: str) -> str | None:
 @contextmanager
 def mariadb() -> Iterator[Database]:
     with _folder() as folder, _log(folder) as log:
-        data, port, socket_ = folder / "data", _free_port(), folder / "s"
+        data, port, socket_ = folder / "data", free_port(), folder / "s"
         user = f"--user={getpass.getuser()}"
         place = [f"--datadir={data}", user, "--no-defaults"]
         install = [program("mariadb-install-db"), "--no-defaults", *place[:2]]
@@ -76,7 +77,7 @@ def mariadb() -> Iterator[Database]:
 @contextmanager
 def postgresql() -> Iterator[Database]:
     with _folder() as folder, _log(folder) as log:
-        data, port = folder / "data", _free_port()
+        data, port = folder / "data", free_port()
         as_user: list[str] = []
         if os.getuid() == 0:  # the server refuses to run as root
             as_user = ["runuser", "-u", "postgres", "--"]
@@ -142,9 +143,3 @@ def _running(command, log, probe, environment=None) -> Iterator[None]:
         with suppress(subprocess.TimeoutExpired):
             server.wait(30)
         server.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -109,9 +109,7 @@ class Disturbance:
         victims = self.cluster.executors()
         assert victims
         if with_worker:
-            worker = psutil.Process(self.cluster.workers[0])
-            victims += worker.children()
-            worker.kill()
+            psutil.Process(self.cluster.workers[0]).kill()
         for victim in victims:
             with suppress(psutil.NoSuchProcess):
                 victim.kill()
