@@ -1,4 +1,4 @@
-"""The command line of ``rfm-spark``: what it takes, and what it refuses before anything runs."""
+"""The command line of ``rfm-spark``: its subcommands, and the values that their options take."""
 
 from __future__ import annotations
 
